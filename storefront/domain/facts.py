@@ -1,0 +1,76 @@
+"""What is worth remembering of an event once it has been sent: small, per cart, order and shipment.
+
+Facts let a view show a shipment that Fulfillment offers no query for, and find a customer's cart. A
+late message never overwrites a newer fact: the moment it happened decides, not the moment it came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from storefront.domain.events import CartUpdated, OrderStatusChanged, StorefrontEvent
+
+FactKind = Literal["cart", "order", "shipment"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """The last known state of one thing of one customer.
+
+    Attributes:
+        kind: what it is about.
+        id: whose state it is. There is one current cart, so its fact is filed under "" and names
+            the cart in `state`.
+        state: the cart's id, or the last status.
+        detail: the tracking number of a shipment, where there is one.
+        order: the order a shipment belongs to.
+        occurred_at: seconds since 1970 (UTC), as the service said.
+    """
+
+    kind: FactKind
+    id: str
+    state: str
+    detail: str | None = None
+    order: str | None = None
+    occurred_at: float
+
+
+def fact_of(event: StorefrontEvent) -> Fact:
+    """What to remember of an event."""
+    at = event.occurred_at.at.timestamp()
+    if isinstance(event, CartUpdated):
+        return Fact(kind="cart", id="", state=event.cart_id, occurred_at=at)
+    if isinstance(event, OrderStatusChanged):
+        return Fact(kind="order", id=event.order_id, state=event.new_status, occurred_at=at)
+    return Fact(
+        kind="shipment",
+        id=event.shipment_id,
+        state=event.new_status,
+        detail=event.tracking_number,
+        order=event.order_id,
+        occurred_at=at,
+    )
+
+
+def supersedes(new: Fact, old: Fact | None) -> bool:
+    """Whether a fact may replace the one on file. Of two at the same moment the later one to come
+    wins.
+
+    A tracking number once known is not forgotten by a status that does not repeat it: see `merged`.
+    """
+    return old is None or new.occurred_at >= old.occurred_at
+
+
+def merged(new: Fact, old: Fact | None) -> Fact:
+    """The newer fact, with the detail of the older one where it brings none itself."""
+    if old is None or new.detail is not None or old.detail is None:
+        return new
+    return Fact(
+        kind=new.kind,
+        id=new.id,
+        state=new.state,
+        detail=old.detail,
+        order=new.order,
+        occurred_at=new.occurred_at,
+    )

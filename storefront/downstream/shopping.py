@@ -1,0 +1,55 @@
+"""Shopping: carts (contracts.md section 2.1)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from storefront.domain.ids import CartId
+from storefront.domain.translate import Totals
+from storefront.downstream.guard import Guard
+from storefront.downstream.http import HttpService
+from storefront.errors import DownstreamNonsenseError
+
+
+class _Line(msgspec.Struct, frozen=True, rename="camel"):
+    sku: str
+    quantity: int
+    unit_price: Decimal
+
+
+class _Cart(msgspec.Struct, frozen=True, rename="camel"):
+    cart_id: UUID
+    items: list[_Line]
+
+
+_decoder = msgspec.json.Decoder(_Cart)
+
+
+class Shopping:
+    """Questions to Shopping."""
+
+    def __init__(self, http: HttpService, guard: Guard) -> None:
+        self._http = http
+        self._guard = guard
+
+    async def totals(self, cart: CartId) -> Totals | None:
+        """What a cart comes to: distinct lines, sum of quantity times unit price; None for no such
+        cart.
+
+        Raises:
+            DownstreamError: Shopping let us down.
+        """
+        body = await self._guard.call(self._http.get_json, "api", "carts", cart)
+        if body is None:
+            return None
+        try:
+            found = _decoder.decode(body)
+        except (msgspec.DecodeError, ArithmeticError) as exc:
+            raise DownstreamNonsenseError(self._http.name, "not a cart") from exc
+        if str(found.cart_id) != cart:
+            raise DownstreamNonsenseError(self._http.name, "another cart than the one asked for")
+        total = sum((line.quantity * line.unit_price for line in found.items), Decimal(0))
+        return Totals(item_count=len(found.items), total_amount=total)

@@ -1,0 +1,94 @@
+"""What can go wrong, as one tree. Siblings differ by whose fault it is and by what to do about it.
+
+* StorefrontError
+  + SettingsError                 the operator's setting is unusable: say which, do not start
+    x ListenError                 ... the address is taken or not ours
+  + InvalidMessageError           a message that no retry will make readable: dead-letter it
+  + AuthenticationError           the caller did not prove who they are: 401
+  + ForbiddenError                the caller is somebody, but may not: 403
+  + BadRequestError               the caller's words cannot be read: 400
+  + BrokerError                   RabbitMQ let us down: come back later
+    x QueueHeldError              ... another process consumes this queue: ask again in a second
+  + StoreError                    the log let us down
+    x StoreUnavailableError       ... for now: nothing is acknowledged, nothing invented
+    x StoreCorruptError           ... for good: do not start, do not overwrite
+  + DownstreamError               another service let us down
+    x DownstreamTimeoutError      ... by being slow
+    x DownstreamUnavailableError  ... by refusing, breaking off or answering 5xx
+    x DownstreamNonsenseError     ... by answering what its contract does not allow
+"""
+
+from __future__ import annotations
+
+
+class StorefrontError(Exception):
+    """Everything this package raises on purpose."""
+
+
+class SettingsError(StorefrontError):
+    """A setting cannot be used; the message is one line that names the variable."""
+
+
+class ListenError(SettingsError):
+    """The listening address cannot be bound; the message is one line that names it."""
+
+
+class InvalidMessageError(StorefrontError):
+    """A message cannot be read; `reason` is short, stable and free of the message's content."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class AuthenticationError(StorefrontError):
+    """The caller did not prove who they are."""
+
+
+class ForbiddenError(StorefrontError):
+    """The caller is known and may not do this."""
+
+
+class BadRequestError(StorefrontError):
+    """An id or a parameter of the caller's cannot be read; the message says which."""
+
+
+class BrokerError(StorefrontError):
+    """RabbitMQ is gone, refused us, or ended our consumer."""
+
+
+class QueueHeldError(BrokerError):
+    """Another process consumes this queue exclusively."""
+
+
+class StoreError(StorefrontError):
+    """The event log could not do what it was asked."""
+
+
+class StoreUnavailableError(StoreError):
+    """The log does not answer for now; trying again later is right."""
+
+
+class StoreCorruptError(StoreError):
+    """The log's file is damaged; a person must look at it."""
+
+
+class DownstreamError(StorefrontError):
+    """Another service let us down. `service` is its name in the settings."""
+
+    def __init__(self, service: str, detail: str) -> None:
+        super().__init__(f"{service}: {detail}")
+        self.service = service
+
+
+class DownstreamTimeoutError(DownstreamError):
+    """The service did not answer in time."""
+
+
+class DownstreamUnavailableError(DownstreamError):
+    """The service refused, broke off, or answered 5xx."""
+
+
+class DownstreamNonsenseError(DownstreamError):
+    """The service answered something that its contract does not allow."""

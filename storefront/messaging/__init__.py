@@ -1,0 +1,13 @@
+"""From the broker to the log.
+
+* `broker`      what a broker is to us: deliveries in, settlements out; two implementations
+* `amqp`        RabbitMQ, and the asyncio island it lives on
+* `memory`      an in-process bus with the same envelope, for `storefront demo` and tests
+* `envelope`    reading and writing what Wolverine puts around a message
+* `settlement`  which tags may be acknowledged when; PURE
+* `lanes`       one serial queue per key with work in hand
+* `placing`     whose order is it
+* `dispatch`    a delivery's way: read, place, translate, hand to the recorder
+* `recorder`    one task that records in batches, then has the messages acknowledged
+* `consumer`    a queue's subscription, from one life to the next
+"""

@@ -1,0 +1,143 @@
+"""A queue's subscription, from one life to the next.
+
+A life ends with the broker's word (BrokerError), or with ours: then what is in hand is finished and
+acknowledged before the channel closes, and the rest returns to its place in the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+import trio
+
+from storefront.errors import BrokerError, QueueHeldError
+from storefront.messaging.broker import Broker, Delivery, Queue, Session
+from storefront.messaging.dispatch import Dispatcher
+from storefront.messaging.settlement import Settlement
+
+log = structlog.get_logger(__name__)
+
+# How often a standby asks for the queue: it takes over within two seconds of the other's end.
+HELD_PAUSE = 1.0
+
+
+class Subscription:
+    """One life: receives, and tells the broker what is settled. The dispatcher's `Desk`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._settlement = Settlement()
+        self._changed = trio.Event()
+        self._finishing = False
+
+    def done(self, delivery: Delivery) -> None:
+        self._settlement.settle(delivery.tag)
+        self._changed.set()
+
+    async def refuse(self, delivery: Delivery, why: Mapping[str, str | int]) -> None:
+        try:
+            await self._session.dead_letter(delivery, why)
+        except BrokerError as exc:
+            log.warning("dead letter without a reason", error=str(exc))
+            try:
+                await self._session.reject(delivery)
+            except BrokerError:
+                # The session is gone with everything in it: the message comes again.
+                self._leave(delivery)
+                return
+        self.done(delivery)
+
+    async def postpone(
+        self, delivery: Delivery, seconds: int, notes: Mapping[str, str | int]
+    ) -> None:
+        try:
+            await self._session.delay(delivery, seconds, notes)
+        except BrokerError as exc:
+            # Left unsettled: it returns to the queue with the end of this life.
+            log.warning("not postponed", error=str(exc))
+            self._leave(delivery)
+            return
+        self.done(delivery)
+
+    async def receive_into(self, dispatcher: Dispatcher) -> BrokerError:
+        """Receive until cancelled, or until this life is over; then say what ended it."""
+        while True:
+            try:
+                delivery = await self._session.receive()
+            except BrokerError as exc:
+                return exc
+            # Cancelled here, the delivery was not taken, and returns to its place in the queue.
+            await dispatcher.wait_for_room()
+            self._settlement.took(delivery.tag)
+            dispatcher.accept(delivery, self)
+
+    async def acknowledge(self) -> None:
+        """Tell the broker what is settled, as it comes, until all is and `finish` was called."""
+        while True:
+            if acks := self._settlement.due():
+                try:
+                    await self._session.acknowledge(acks)
+                except BrokerError:
+                    # `receive_into` hears the same and says it. What was not told comes again.
+                    return
+            elif self._finishing and not self._settlement.in_hand:
+                return
+            else:
+                await self._changed.wait()
+                self._changed = trio.Event()
+
+    def finish(self) -> None:
+        """Nothing more comes in: `acknowledge` ends when what is in hand is settled."""
+        self._finishing = True
+        self._changed.set()
+
+    def _leave(self, delivery: Delivery) -> None:
+        self._settlement.leave(delivery.tag)
+        self._changed.set()
+
+
+async def consume(
+    broker: Broker, queue: Queue, dispatcher: Dispatcher, *, prefetch: int, stopping: trio.Event
+) -> None:
+    """Live one life of a subscription; returns once `stopping` is set and all in hand is settled.
+
+    Raises:
+        BrokerError: the broker ended it.
+    """
+    async with broker.consuming(queue, prefetch=prefetch) as session:
+        log.info("consuming", queue=queue.name)
+        subscription = Subscription(session)
+        ended: BrokerError | None = None
+        async with trio.open_nursery() as acknowledging:
+            acknowledging.start_soon(subscription.acknowledge)
+            async with trio.open_nursery() as receiving:
+                receiving.start_soon(_cancel_when, stopping, receiving.cancel_scope)
+                ended = await subscription.receive_into(dispatcher)
+                receiving.cancel_scope.cancel()
+            if ended is not None:
+                acknowledging.cancel_scope.cancel()
+            subscription.finish()
+    if ended is not None:
+        raise ended
+
+
+async def stand_by(
+    broker: Broker, queue: Queue, dispatcher: Dispatcher, *, prefetch: int, stopping: trio.Event
+) -> None:
+    """Consume as soon as nobody else does; returns after `stopping`.
+
+    Raises:
+        BrokerError: the broker is gone, or ended the subscription.
+    """
+    while not stopping.is_set():
+        try:
+            await consume(broker, queue, dispatcher, prefetch=prefetch, stopping=stopping)
+        except QueueHeldError:
+            with trio.move_on_after(HELD_PAUSE):
+                await stopping.wait()
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

@@ -1,0 +1,103 @@
+"""Reading and writing what Wolverine puts around a message (contracts.md section 4.2).
+
+The type stands in the AMQP property `type`, the id in `message_id`. Other transports of Wolverine
+use headers for them, so those are read where the property is missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import msgspec
+
+from storefront.messaging.broker import Delivery, Outgoing
+
+# W3C Trace Context, version 00: trace id and parent id must not be all zeros.
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+# A Wolverine node asks now and then whether anybody listens; there is nothing to do about it.
+PING = "wolverine-ping"
+# Ids are keys of the log. A publisher's GUID has 36 characters; what is longer than this is hashed.
+_LONGEST_ID = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A message's identity.
+
+    Attributes:
+        type: the message type, "" where nothing says it.
+        message_id: by which a repetition is known: the publisher's id, or a hash of type and body.
+        traceparent: the publisher's W3C trace context, where it is a valid one.
+    """
+
+    type: str
+    message_id: str
+    traceparent: str | None
+
+
+def read(delivery: Delivery) -> Envelope:
+    """The envelope of a delivery; nothing in it can make this fail."""
+    headers = delivery.headers
+    kind = delivery.type or str(headers.get("message-type", ""))
+    return Envelope(
+        type=kind,
+        message_id=_identity(delivery, kind),
+        traceparent=_trace(headers.get("traceparent")) or _trace(headers.get("parent-id")),
+    )
+
+
+def wolverine(
+    kind: str,
+    body: Mapping[str, object],
+    *,
+    message_id: str,
+    sent_at: float,
+    source: str,
+    traceparent: str | None = None,
+) -> Outgoing:
+    """A message as a Wolverine service would publish it.
+
+    Args:
+        kind: the full .NET name, e.g. `Messages.Contracts.Shopping.ItemAdded`.
+        body: the fields in the order of the record; Decimal becomes a JSON number with its scale.
+        message_id: the envelope's id, a GUID.
+        sent_at: seconds since 1970.
+        source: the publishing service, e.g. `Shopping.Api`.
+        traceparent: W3C trace context; Wolverine calls it `parent-id`.
+    """
+    moment = datetime.fromtimestamp(sent_at, UTC)
+    headers: dict[str, str | int] = {
+        "source": source,
+        "conversation-id": message_id,
+        "sent-at": f"{moment:%Y-%m-%d %H:%M:%S}:{moment:%f} Z",
+        "accepted-content-types": "application/json",
+        "attempts": "0",
+        "wolverine-protocol-version": "1.0",
+    }
+    if traceparent:
+        headers["parent-id"] = traceparent
+    return Outgoing(
+        body=_encoder.encode(body),
+        type=kind,
+        message_id=message_id,
+        correlation_id=traceparent[3:35] if traceparent else message_id,
+        headers=headers,
+    )
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def _identity(delivery: Delivery, kind: str) -> str:
+    given = delivery.message_id or str(delivery.headers.get("id", ""))
+    if given and len(given) <= _LONGEST_ID and given.isprintable():
+        return given
+    return sha256(kind.encode() + b"\0" + given.encode() + b"\0" + delivery.body).hexdigest()
+
+
+def _trace(value: object) -> str | None:
+    return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None

@@ -1,0 +1,71 @@
+"""Whose order is it? Most messages name an order only (contracts.md section 0).
+
+Remembered from OrderPlaced, which comes first on the same queue; else in the store, where every
+process of this shop has put what it learned; else Orders is asked. A guess is never made.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from storefront.domain.ids import CustomerId, OrderId
+from storefront.store.contract import Store
+
+# Orders remembered in memory; at the bound the one unused for longest is asked of the store again.
+REMEMBERED = 50_000
+
+AskOrders = Callable[[OrderId], Awaitable[CustomerId | None]]
+
+
+class Placing:
+    """Order to customer, cheapest source first.
+
+    Args:
+        store: remembers for every process, and over restarts.
+        ask_orders: Orders' own answer, None where it knows no such order.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, store: Store, *, ask_orders: AskOrders, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._ask_orders = ask_orders
+        self._clock = clock
+        self._remembered: OrderedDict[OrderId, CustomerId] = OrderedDict()
+
+    def learn(self, order: OrderId, customer: CustomerId) -> None:
+        """A message said whose order it is."""
+        self._remembered[order] = customer
+        self._remembered.move_to_end(order)
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    def remembered(self, order: OrderId) -> CustomerId | None:
+        """Whose order it is, if that needs no question."""
+        if order in self._remembered:
+            self._remembered.move_to_end(order)
+        return self._remembered.get(order)
+
+    async def keep(self, order: OrderId, customer: CustomerId) -> None:
+        """Write down for the other processes what a message said.
+
+        Raises:
+            StoreUnavailableError: the store does not answer.
+        """
+        await self._store.place(order, customer, now=self._clock())
+
+    async def find(self, order: OrderId) -> CustomerId | None:
+        """Whose order it is; None when Orders answered and knows no such order.
+
+        Raises:
+            StoreUnavailableError: the store does not answer.
+            DownstreamError: Orders does not.
+        """
+        customer = self.remembered(order) or await self._store.owner(order, now=self._clock())
+        if customer is None:
+            customer = await self._ask_orders(order)
+            if customer is None:
+                return None
+            await self.keep(order, customer)
+        self.learn(order, customer)
+        return customer

@@ -1,0 +1,52 @@
+"""Which tags may be acknowledged, and how. Pure.
+
+Work on different customers finishes out of order, and `multiple` acknowledges *all* lower tags,
+finished or not. So it is used only up to the unbroken prefix of settled tags; beyond that, tags are
+acknowledged one by one.
+"""
+
+from __future__ import annotations
+
+from storefront.messaging.broker import Ack
+
+
+class Settlement:
+    """The books of one session: tags come in rising order, and are settled in any."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, bool] = {}  # tag -> settled, in the order of arrival
+        self._singly: list[int] = []
+        self.in_hand = 0  # deliveries that are not settled yet
+
+    def took(self, tag: int) -> None:
+        """A delivery came in."""
+        self._open[tag] = False
+        self.in_hand += 1
+
+    def settle(self, tag: int) -> None:
+        """A delivery is done with: its event is in the log, or it needs none."""
+        if self._open.get(tag) is False:
+            self._open[tag] = True
+            self._singly.append(tag)
+            self.in_hand -= 1
+
+    def leave(self, tag: int) -> None:
+        """A delivery is not waited for any more, and not acknowledged: it comes again."""
+        if self._open.get(tag) is False:
+            self.in_hand -= 1
+
+    def due(self) -> list[Ack]:
+        """What may be told to the broker now; each tag once."""
+        prefix = 0
+        for tag, settled in list(self._open.items()):
+            if not settled:
+                break
+            prefix = tag
+            del self._open[tag]
+        beyond = [tag for tag in self._singly if tag > prefix]
+        for tag in beyond:
+            # Acknowledged by itself; when the prefix later runs over it, it is not named again.
+            del self._open[tag]
+        self._singly.clear()
+        acks = [Ack(prefix, multiple=True)] if prefix else []
+        return acks + [Ack(tag, multiple=False) for tag in sorted(beyond)]

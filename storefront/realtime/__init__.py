@@ -1,0 +1,9 @@
+"""Who is listening, and how bytes reach them.
+
+* `frames`     an event as the bytes of a Server-Sent Events stream; PURE
+* `stream`     one browser: a cursor over its customer's log, a memory channel as its fast path
+* `hub`        the streams of this process by customer; never waits
+* `heartbeat`  one task that pings, warns of and ends what is due
+* `replay`     reading the log for those who came back or fell behind
+* `body`       the stream as a response that Quart enters and always leaves
+"""

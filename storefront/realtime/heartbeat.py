@@ -1,0 +1,63 @@
+"""One task that pings every stream 30 s, 60 s, 90 s after it opened, and warns of and ends what is
+due.
+
+A wheel with one entry per stream, ordered by when it is next due. `trio_util.periodic` would beat
+at ticks of its own and ping up to a tick late; sleeping until the earliest entry is as cheap and
+exact. Thousands due at once are served in slices with a checkpoint between them, so no event waits
+behind them.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from itertools import count
+
+import trio
+
+from storefront.realtime.stream import Stream
+
+# 64 pings cost about a millisecond: the longest that an event waits behind a slice.
+SLICE = 64
+
+
+class Heartbeat:
+    """The wheel. A stream that has ended is dropped when its turn comes, one period later at
+    most.
+    """
+
+    def __init__(self) -> None:
+        self._wheel: list[tuple[float, int, Stream]] = []
+        self._serial = count()
+        self._sooner = trio.Event()
+
+    def add(self, stream: Stream, now: float) -> None:
+        """Have a stream served from now on."""
+        self._schedule(stream, now)
+
+    async def run(self) -> None:
+        """Serve the wheel until cancelled."""
+        while True:
+            self._sooner = trio.Event()
+            if not self._wheel:
+                await self._sooner.wait()
+                continue
+            with trio.move_on_at(self._wheel[0][0]):
+                await self._sooner.wait()
+            await self._serve_due()
+
+    async def _serve_due(self) -> None:
+        now = trio.current_time()
+        while self._wheel and self._wheel[0][0] <= now:
+            for _ in range(SLICE):
+                if not (self._wheel and self._wheel[0][0] <= now):
+                    break
+                _, _, stream = heappop(self._wheel)
+                self._schedule(stream, now)
+            await trio.lowlevel.checkpoint()
+
+    def _schedule(self, stream: Stream, now: float) -> None:
+        due = stream.beat(now)
+        if due is not None:
+            if not self._wheel or due < self._wheel[0][0]:
+                self._sooner.set()
+            heappush(self._wheel, (due, next(self._serial), stream))

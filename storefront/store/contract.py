@@ -1,0 +1,168 @@
+"""What a store promises, whichever it is.
+
+1. `record` is atomic per event. A message id already known is dropped. Otherwise, in one step that
+   is wholly done or not at all: the event gets the customer's next number, is appended to the
+   customer's log, the customer's view generation becomes a new random token, the facts are updated.
+   When `record` has returned, it is as durable as the store can be; only then may a message be
+   acknowledged.
+2. A customer's numbers run from 1 without holes within one epoch. Whatever is answered for one
+   customer holds nothing of another.
+3. An event can be read while `now - recorded_at <= window`. A cursor can be resumed while the event
+   *after* it can still be read, or when it equals the head. Heads are kept for HEAD_LIFE after the
+   last event or question (`since`, `position`, `heads`) and at most HEAD_LEEWAY longer, then the
+   numbering starts anew under another epoch.
+4. A message id is forgotten only when it is older than the window *and* not among its customer's
+   newest `kept_ids`, or with its customer's numbering. Facts and owners have a life of their own
+   and outlive it.
+5. Every recorded event is announced to the followers of the store, per customer in log order, after
+   it is durable. An announcement may be lost (a follower then reads the log); an event may not.
+
+Time is an argument: `now` is in seconds since 1970 on the caller's clock. All methods may raise
+StoreUnavailableError, and then nothing is known to have happened: asking again is right, and a
+repeated `record` is made harmless by its message ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+
+from storefront.domain.facts import Fact
+from storefront.domain.ids import CustomerId, OrderId
+from storefront.domain.positions import Position
+
+# A browser that was asleep for a week still learns that it missed something; beyond that the
+# customer's numbering is let go, and a cursor of it is answered with `reset` like any unknown one.
+HEAD_LIFE = 7 * 24 * 3600.0
+# A store need not write down every question: one of a day ago may stand for those since.
+HEAD_LEEWAY = 24 * 3600.0
+# An order's customer is asked for until its returns are over.
+OWNER_LIFE = 90 * 24 * 3600.0
+# Facts per customer; at the bound the oldest by `occurred_at` goes.
+FACTS_KEPT = 200
+FACT_LIFE = 90 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One event to be recorded, and the delivery that caused it.
+
+    Attributes:
+        message_id: the publisher's id of the message, the key by which a repetition is known.
+        customer: whose log it goes to.
+        payload: the event as one line of JSON; opaque to the store.
+        fact: what to remember of it.
+        traceparent: the W3C trace context it came with, carried along for the browser's refetch.
+    """
+
+    message_id: str
+    customer: CustomerId
+    payload: bytes
+    fact: Fact | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One event as it stands in its customer's log."""
+
+    customer: CustomerId
+    position: Position
+    payload: bytes
+    recorded_at: float
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """A piece of a customer's log, read from a cursor.
+
+    Attributes:
+        resumable: whether everything after the cursor can still be read. Where it is False,
+            `entries` is empty.
+        entries: what follows the cursor, in order, without holes, up to the limits of the question.
+        head: the last position of the log when it was read; more is to be read while the last entry
+            is before it.
+    """
+
+    resumable: bool
+    entries: Sequence[Entry]
+    head: Position
+
+
+Listener = Callable[[Sequence[Entry]], None]
+
+
+class Store(Protocol):
+    """A log per customer, with its facts, its generation and the orders' owners."""
+
+    durable: bool
+    """Whether what was recorded survives a crash of this process and of the store."""
+
+    async def record(self, batch: Sequence[Recording], *, now: float) -> Sequence[Entry | None]:
+        """Record a batch, in its order; one answer per recording, None for a message that was known
+        already.
+
+        Each event is atomic by itself; of a batch that raises, any number may have been recorded.
+        """
+        ...
+
+    async def since(
+        self, customer: CustomerId, cursor: Position, *, now: float, limit: int, max_bytes: int
+    ) -> Slice:
+        """What follows the cursor: at most `limit` entries and about `max_bytes` of payload, but at
+        least one.
+
+        A cursor that is unknown, of another epoch, ahead of the log or too old is no error:
+        `resumable` is False.
+        """
+        ...
+
+    async def position(self, customer: CustomerId, *, now: float) -> Position:
+        """The customer's head; starts the numbering (seq 0) where there is none."""
+        ...
+
+    async def heads(
+        self, customers: Collection[CustomerId], *, now: float
+    ) -> Mapping[CustomerId, Position]:
+        """The heads of those of the customers who have a numbering, in one round trip."""
+        ...
+
+    async def place(self, order: OrderId, customer: CustomerId, *, now: float) -> None:
+        """Remember whose order it is, for OWNER_LIFE. Idempotent; the first answer stands."""
+        ...
+
+    async def owner(self, order: OrderId, *, now: float) -> CustomerId | None:
+        """Whose order it is, where it was placed."""
+        ...
+
+    async def facts(self, customer: CustomerId, *, now: float) -> Sequence[Fact]:
+        """The newest FACTS_KEPT facts of a customer, none older than FACT_LIFE by its record;
+        newest first. One that is older is as if it had never been.
+        """
+        ...
+
+    async def generation(self, customer: CustomerId) -> str:
+        """The customer's view generation; "" until the first event.
+
+        A store whose view cache lives in its own process may forget generations, with it or at a
+        bound, but never answers one that was replaced.
+        """
+        ...
+
+    async def renew_generation(self, customer: CustomerId, *, now: float) -> str:
+        """Replace the customer's view generation: what was read before may no longer be kept."""
+        ...
+
+    async def follow(
+        self, hear: Listener, lost: Callable[[], None], *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Announce recorded events to `hear` until cancelled; `started()` once none can be missed
+        unnoticed.
+
+        `lost` is called when announcements may have been missed: whoever listens reads the log.
+        """
+        ...

@@ -1,0 +1,89 @@
+"""GET /sse/storefront: the customer's own updates (design.md, "The stream, byte by byte").
+
+A native EventSource gives up for ever on any status but 200, so only what it cannot mend by coming
+back is answered with one: missing or bad credentials, and somebody else's id.
+"""
+
+from __future__ import annotations
+
+import structlog
+import trio
+from quart import Blueprint, Request, Response, request
+
+from storefront.domain.ids import CustomerId
+from storefront.domain.positions import Position
+from storefront.errors import BadRequestError
+from storefront.realtime.body import EventStreamBody, Visit
+from storefront.realtime.stream import Stream
+from storefront.web.auth import Caller, whose
+from storefront.web.callers import caller_of
+from storefront.web.parts import WebParts
+
+log = structlog.get_logger(__name__)
+
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    # no-transform: a proxy that compresses would wait for more to compress.
+    "Cache-Control": "no-cache, no-store, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+def sse_routes(parts: WebParts) -> Blueprint:
+    """The stream's route."""
+    blueprint = Blueprint("sse", __name__)
+
+    @blueprint.route("/sse/storefront", methods=["GET", "HEAD"])
+    async def storefront() -> Response:
+        caller = caller_of(request, parts.tokens, parts.auth)
+        customer = whose(caller, _asked_for(request))
+        if customer != caller.customer:
+            log.info("audit", action="stream", customer=customer, roles=sorted(caller.roles))
+        if request.method == "HEAD":
+            # Quart would run the stream for a HEAD, for as long as the connection lives.
+            return Response(b"", headers=HEADERS)
+        return _streaming(parts, request, caller, customer)
+
+    return blueprint
+
+
+def _streaming(parts: WebParts, asked: Request, caller: Caller, customer: CustomerId) -> Response:
+    now = trio.current_time()
+    stream = Stream(
+        customer,
+        now=now,
+        every=parts.streams.heartbeat,
+        expires_at=now + caller.expires_at - parts.clock(),
+        named=asked.args.get("named") == "1",
+    )
+    body = EventStreamBody(
+        stream,
+        _visit(asked),
+        hub=parts.hub,
+        heartbeat=parts.heartbeat,
+        log=parts.log,
+        pauses=parts.pauses,
+    )
+    response = Response(body, headers=HEADERS)
+    # Quart ends any response after RESPONSE_TIMEOUT (60 s); a stream has no natural end.
+    response.timeout = None
+    return response
+
+
+def _visit(asked: Request) -> Visit:
+    # The header is the browser's own word on what it saw last; the query is the page's.
+    cursor = asked.headers.get("Last-Event-ID") or asked.args.get("lastEventId") or ""
+    connection = asked.scope.get("state", {}).get("connection")
+    return Visit(
+        cursor=Position.parse(cursor),
+        returning=bool(cursor),
+        was_slow=lambda: bool(getattr(connection, "slow", False)),
+    )
+
+
+def _asked_for(asked: Request) -> str | None:
+    """The customer in the query, if any."""
+    named = set(asked.args.getlist("customerId"))
+    if len(named) > 1:
+        raise BadRequestError("customerId names several customers")
+    return named.pop() if named else None

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import trio
+
+from storefront.errors import BrokerError
+from storefront.supervise import keep_running
+
+
+async def test_pauses_double_from_half_a_second_to_fifteen(autojump_clock):
+    began: list[float] = []
+
+    async def fail() -> None:
+        began.append(trio.current_time())
+        raise BrokerError("gone")
+
+    with trio.move_on_after(60):
+        await keep_running("it", fail, on=BrokerError)
+    assert began == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5]
+
+
+async def test_after_a_steady_minute_the_pauses_start_anew(autojump_clock):
+    began: list[float] = []
+
+    async def last_a_while() -> None:
+        began.append(trio.current_time())
+        await trio.sleep(60 if len(began) == 4 else 0)
+        raise BrokerError("gone")
+
+    with trio.move_on_after(66):
+        await keep_running("it", last_a_while, on=BrokerError)
+    assert began == [0, 0.5, 1.5, 3.5, 64, 65]
+
+
+async def test_a_bug_is_not_survived(autojump_clock):
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await keep_running("it", fail, on=BrokerError)
+    assert trio.current_time() == 0
+
+
+async def test_a_task_that_returns_is_not_run_again(autojump_clock):
+    runs = 0
+
+    async def once() -> None:
+        nonlocal runs
+        runs += 1
+        await trio.lowlevel.checkpoint()
+
+    await keep_running("it", once, on=BrokerError)
+    assert runs == 1
