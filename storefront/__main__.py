@@ -49,14 +49,19 @@ def serve() -> None:
 
 
 @cli.command()
+@click.option("--pace", default=1.0, show_default=True, help="How slowly an order moves.")
 @click.option("--only-services", is_flag=True, help="Only the simulated services, on RabbitMQ.")
-def demo(*, only_services: bool) -> None:
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where they listen then.")
+def demo(*, pace: float, only_services: bool, host: str) -> None:
     """Run a whole shop with simulated services, in a browser at http://127.0.0.1:8080."""
     from storefront import playground
 
     settings = playground.demo_settings(os.environ)
     _configure(settings)
-    run = partial(playground.run_services if only_services else playground.run_demo, settings)
+    if only_services:
+        run = partial(playground.run_services, settings, pace, host)
+    else:
+        run = partial(playground.run_demo, settings, pace)
     sys.exit(process.run_process(run, drain=settings.serving.drain))
 
 

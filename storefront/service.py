@@ -33,7 +33,7 @@ from storefront.downstream.shopping import Shopping
 from storefront.errors import BrokerError, SettingsError
 from storefront.messaging.amqp import AmqpBroker, open_island
 from storefront.messaging.broker import Broker, Queue
-from storefront.messaging.consumer import stand_by
+from storefront.messaging.consumer import State, stand_by
 from storefront.messaging.dispatch import Dispatcher
 from storefront.messaging.placing import Placing
 from storefront.messaging.recorder import Recorder
@@ -109,6 +109,7 @@ async def run_back_office(
     """Run everything behind the front door until cancelled; `started()` carries the Shop."""
     hub, heartbeat, pauses = _listeners(settings, ports)
     metrics, readiness = Metrics(), Readiness()
+    readiness.parts["store"] = lambda: "durable" if ports.store.durable else "not durable"
     recorder = Recorder(ports.store, clock=ports.clock, room=settings.messaging.prefetch)
     stopping, consumer_left = trio.Event(), trio.Event()
     async with _services(settings.services) as services, trio.open_nursery() as nursery:
@@ -139,7 +140,15 @@ async def run_back_office(
         nursery.start_soon(recorder.run)
         await nursery.start(dispatcher.run)
         nursery.start_soon(
-            _keep_consuming, settings.messaging, ports.broker, dispatcher, stopping, consumer_left
+            partial(
+                _keep_consuming,
+                settings.messaging,
+                ports.broker,
+                dispatcher,
+                stopping=stopping,
+                left=consumer_left,
+                readiness=readiness,
+            )
         )
         task_status.started(
             Shop(
@@ -256,8 +265,10 @@ async def _keep_consuming(
     settings: MessagingSettings,
     broker: Broker,
     dispatcher: Dispatcher,
+    *,
     stopping: trio.Event,
     left: trio.Event,
+    readiness: Readiness,
 ) -> None:
     queue = Queue(
         name=settings.queue_notifications,
@@ -265,8 +276,16 @@ async def _keep_consuming(
         dead_letters=settings.dead_letter_queue,
         exchanges=settings.queue_notifications_exchanges,
     )
+    states: dict[str, State] = {queue.name: "unreachable"}
+    readiness.parts["consumer"] = lambda: states[queue.name]
     consume = partial(
-        stand_by, broker, queue, dispatcher, prefetch=settings.prefetch, stopping=stopping
+        stand_by,
+        broker,
+        queue,
+        dispatcher,
+        prefetch=settings.prefetch,
+        stopping=stopping,
+        tell=partial(states.__setitem__, queue.name),
     )
     await keep_running("consumer", consume, on=BrokerError)
     left.set()

@@ -6,7 +6,8 @@ acknowledged before the channel closes, and the rest returns to its place in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import structlog
 import trio
@@ -97,8 +98,18 @@ class Subscription:
         self._changed.set()
 
 
+State = Literal["unreachable", "consuming", "standing by", "stopped"]
+Tell = Callable[[State], None]
+
+
 async def consume(
-    broker: Broker, queue: Queue, dispatcher: Dispatcher, *, prefetch: int, stopping: trio.Event
+    broker: Broker,
+    queue: Queue,
+    dispatcher: Dispatcher,
+    *,
+    prefetch: int,
+    stopping: trio.Event,
+    tell: Tell,
 ) -> None:
     """Live one life of a subscription; returns once `stopping` is set and all in hand is settled.
 
@@ -107,6 +118,7 @@ async def consume(
     """
     async with broker.consuming(queue, prefetch=prefetch) as session:
         log.info("consuming", queue=queue.name)
+        tell("consuming")
         subscription = Subscription(session)
         ended: BrokerError | None = None
         async with trio.open_nursery() as acknowledging:
@@ -123,19 +135,41 @@ async def consume(
 
 
 async def stand_by(
-    broker: Broker, queue: Queue, dispatcher: Dispatcher, *, prefetch: int, stopping: trio.Event
+    broker: Broker,
+    queue: Queue,
+    dispatcher: Dispatcher,
+    *,
+    prefetch: int,
+    stopping: trio.Event,
+    tell: Tell,
 ) -> None:
     """Consume as soon as nobody else does; returns after `stopping`.
+
+    Args:
+        broker: where the queue is.
+        queue: what to consume.
+        dispatcher: takes the deliveries.
+        prefetch: how many may be unsettled at a time.
+        stopping: set to have what is in hand settled, and leave.
+        tell: hears how it stands with the subscription.
 
     Raises:
         BrokerError: the broker is gone, or ended the subscription.
     """
-    while not stopping.is_set():
-        try:
-            await consume(broker, queue, dispatcher, prefetch=prefetch, stopping=stopping)
-        except QueueHeldError:
-            with trio.move_on_after(HELD_PAUSE):
-                await stopping.wait()
+    try:
+        while not stopping.is_set():
+            try:
+                await consume(
+                    broker, queue, dispatcher, prefetch=prefetch, stopping=stopping, tell=tell
+                )
+            except QueueHeldError:
+                tell("standing by")
+                with trio.move_on_after(HELD_PAUSE):
+                    await stopping.wait()
+    except BrokerError:
+        tell("unreachable")
+        raise
+    tell("stopped")
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

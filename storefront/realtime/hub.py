@@ -69,13 +69,15 @@ class Hub:
         """
         if self._closed:
             raise HubClosedError
+        if self._count >= self._max_streams:
+            # Also for one who would displace a stream of their own: it stays until its farewell is
+            # written, and a client that opens without end would pile such streams up.
+            self._refused += 1
+            raise HubFullError
         mine = [each for each in self._streams.get(stream.customer, ()) if each.ended is None]
         if len(mine) >= self._max_per_customer:
             pause = frames.retry(self._superseded_pause())
             mine[0].end("superseded", pause + frames.control("superseded", {}))
-        elif self._count >= self._max_streams:
-            self._refused += 1
-            raise HubFullError
         self._streams.setdefault(stream.customer, {})[stream] = None
         self._count += 1
 

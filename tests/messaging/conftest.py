@@ -69,6 +69,7 @@ class Office:
     stopping: trio.Event
     left: trio.Event
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    states: list[str] = field(default_factory=list)
     recorded: list = field(default_factory=list)
     serial: itertools.count = field(default_factory=lambda: itertools.count(1))
 
@@ -141,7 +142,7 @@ async def office(nursery):
     await nursery.start(partial(store.follow, made.recorded.extend, lambda: None))
 
     async def consume() -> None:
-        consume = partial(stand_by, broker, QUEUE, dispatcher, prefetch=100, stopping=stopping)
+        consume = partial(stand_by, broker, QUEUE, dispatcher, prefetch=100, stopping=stopping, tell=made.states.append)
         await keep_running("consumer", consume, on=BrokerError)
         left.set()
 

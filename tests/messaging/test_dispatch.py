@@ -247,11 +247,12 @@ async def test_asked_to_stop_it_finishes_what_is_in_hand_and_leaves_the_rest_in_
 
 
 async def test_a_queue_that_another_consumes_is_asked_for_every_second(office, autojump_clock, nursery):
-    office.stopping.set()
-    await office.left.wait()
+    office.broker.cut()
+    await wait()
+    office.broker.mend()
     async with office.broker.consuming(QUEUE, prefetch=1):
-        from storefront.errors import QueueHeldError
-
-        with pytest.raises(QueueHeldError):
-            async with office.broker.consuming(QUEUE, prefetch=1):
-                pass
+        await trio.sleep(10.2)
+    await office.add_item()
+    await trio.sleep(1)
+    assert office.states == ["consuming", "unreachable", "standing by"] + ["standing by"] * 9 + ["consuming"]
+    assert len(office.events()) == 1
