@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from storefront.domain.ids import CartId, CustomerId, OrderId, ShipmentId
+from storefront.domain.ids import CartId, CustomerId, OrderId, ReturnId, ShipmentId
 from storefront.domain.instants import Instant
 
 
@@ -54,7 +54,18 @@ class ShipmentStatusChanged(
     occurred_at: Instant
 
 
-StorefrontEvent = CartUpdated | OrderStatusChanged | ShipmentStatusChanged
+class ReturnStatusChanged(_Event, frozen=True, kw_only=True, gc=False, tag="return-status-changed"):
+    """One return of an order has come to `new_status`; `details` is a sentence for the customer."""
+
+    return_id: ReturnId
+    order_id: OrderId
+    customer_id: CustomerId
+    new_status: str
+    details: str | None
+    occurred_at: Instant
+
+
+StorefrontEvent = CartUpdated | OrderStatusChanged | ShipmentStatusChanged | ReturnStatusChanged
 
 
 def _write_instant(value: object) -> str:

@@ -9,9 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from storefront.domain.events import CartUpdated, OrderStatusChanged, StorefrontEvent
+from storefront.domain.events import (
+    CartUpdated,
+    OrderStatusChanged,
+    ShipmentStatusChanged,
+    StorefrontEvent,
+)
 
-FactKind = Literal["cart", "order", "shipment"]
+FactKind = Literal["cart", "order", "shipment", "return"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +29,7 @@ class Fact:
             the cart in `state`.
         state: the cart's id, or the last status.
         detail: the tracking number of a shipment, where there is one.
-        order: the order a shipment belongs to.
+        order: the order a shipment or a return belongs to.
         occurred_at: seconds since 1970 (UTC), as the service said.
     """
 
@@ -43,11 +48,20 @@ def fact_of(event: StorefrontEvent) -> Fact:
         return Fact(kind="cart", id="", state=event.cart_id, occurred_at=at)
     if isinstance(event, OrderStatusChanged):
         return Fact(kind="order", id=event.order_id, state=event.new_status, occurred_at=at)
+    if isinstance(event, ShipmentStatusChanged):
+        return Fact(
+            kind="shipment",
+            id=event.shipment_id,
+            state=event.new_status,
+            detail=event.tracking_number,
+            order=event.order_id,
+            occurred_at=at,
+        )
     return Fact(
-        kind="shipment",
-        id=event.shipment_id,
+        kind="return",
+        id=event.return_id,
         state=event.new_status,
-        detail=event.tracking_number,
+        detail=event.details,
         order=event.order_id,
         occurred_at=at,
     )

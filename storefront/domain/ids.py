@@ -14,6 +14,7 @@ CustomerId = NewType("CustomerId", str)
 CartId = NewType("CartId", str)
 OrderId = NewType("OrderId", str)
 ShipmentId = NewType("ShipmentId", str)
+ReturnId = NewType("ReturnId", str)
 
 # What Shopping writes for the cart of a visitor who has not signed in (contracts.md section 1.1).
 NOBODY = CustomerId("00000000-0000-0000-0000-000000000000")
@@ -54,3 +55,8 @@ def cart_id(value: UUID) -> CartId:
 def shipment_id(value: UUID) -> ShipmentId:
     """The shipment a decoded field names."""
     return ShipmentId(str(value))
+
+
+def return_id(value: UUID) -> ReturnId:
+    """The return a decoded field names."""
+    return ReturnId(str(value))

@@ -27,6 +27,37 @@ AUTHORIZED = f'{{"paymentId":"{OTHER}","orderId":"{ORDER}","amount":45.97,"autho
 RESERVED = f'{{"orderId":"{ORDER}","inventoryId":"{OTHER}","reservationId":"{OTHER}","sku":"DOG-BOWL-01","warehouseId":"WH-01","quantity":2,"reservedAt":"2026-02-17T22:00:02+00:00"}}'
 DISPATCHED = f'{{"orderId":"{ORDER}","shipmentId":"{OTHER}","carrier":"UPS","trackingNumber":"1Z999AA10123456784","dispatchedAt":"2026-02-17T22:00:03+00:00"}}'
 
+# Section 1.3 and the rest of 1.1, fields in the order of the table.
+RETURN = f'"returnId":"{OTHER}","orderId":"{ORDER}","customerId":"{ALICE}"'
+ITEMS = '[{"sku":"DOG-BOWL-01","quantity":1,"isRestockable":true,"warehouseId":"WH-01","restockCondition":"LikeNew","refundAmount":19.90,"rejectionReason":null}]'
+AT = "2026-02-17T23:00:00.5+00:00"
+MORE = [
+    ("Shopping.CouponApplied", f'{{"cartId":"{CART}","customerId":"{ALICE}","couponCode":"TEN","discountAmount":4.00,"appliedAt":"{AT}"}}', "cart", ""),
+    ("Shopping.CouponRemoved", f'{{"cartId":"{CART}","customerId":"{ALICE}","couponCode":"TEN","removedAt":"{AT}"}}', "cart", ""),
+    ("Orders.OrderCancelled", f'{{"orderId":"{ORDER}","customerId":"{ALICE}","reason":"changed my mind","cancelledAt":"{AT}"}}', "order", "Cancelled"),
+    ("Payments.PaymentCaptured", f'{{"paymentId":"{OTHER}","orderId":"{ORDER}","amount":45.97,"transactionId":"txn_1","capturedAt":"{AT}"}}', "order", "PaymentCaptured"),
+    ("Payments.PaymentFailed", f'{{"paymentId":"{OTHER}","orderId":"{ORDER}","failureReason":"declined","isRetriable":true,"failedAt":"{AT}"}}', "order", "PaymentFailed"),
+    ("Payments.RefundCompleted", f'{{"paymentId":"{OTHER}","orderId":"{ORDER}","amount":45.97,"transactionId":"txn_2","refundedAt":"{AT}"}}', "order", "Refunded"),
+    ("Payments.RefundFailed", f'{{"paymentId":"{OTHER}","orderId":"{ORDER}","failureReason":"closed","failedAt":"{AT}"}}', "order", "RefundFailed"),
+    ("Inventory.ReservationCommitted", f'{{"orderId":"{ORDER}","inventoryId":"{OTHER}","reservationId":"{OTHER}","sku":"DOG-BOWL-01","warehouseId":"WH-01","quantity":2,"committedAt":"{AT}"}}', "order", "InventoryCommitted"),
+    ("Inventory.ReservationFailed", f'{{"orderId":"{ORDER}","reservationId":"{OTHER}","sku":"DOG-BOWL-01","warehouseId":"WH-01","requestedQuantity":2,"availableQuantity":1,"reason":"short","failedAt":"{AT}"}}', "order", "InventoryUnavailable"),
+    ("Fulfillment.ShipmentHandedToCarrier", f'{{"orderId":"{ORDER}","shipmentId":"{OTHER}","carrier":"UPS","trackingNumber":"1Z9","handedAt":"{AT}"}}', "shipment", "Shipped", '"1Z9"'),
+    ("Fulfillment.TrackingNumberAssigned", f'{{"orderId":"{ORDER}","shipmentId":"{OTHER}","trackingNumber":"1Z9","carrier":"UPS","assignedAt":"{AT}"}}', "shipment", "Label created", '"1Z9"'),
+    ("Fulfillment.ShipmentDelivered", f'{{"orderId":"{ORDER}","shipmentId":"{OTHER}","deliveredAt":"{AT}","recipientName":null}}', "shipment", "Delivered", "null"),
+    ("Fulfillment.ShipmentDeliveryFailed", f'{{"orderId":"{ORDER}","shipmentId":"{OTHER}","reason":"nobody home","failedAt":"{AT}"}}', "shipment", "Delivery failed", "null"),
+    ("Fulfillment.DeliveryAttemptFailed", f'{{"orderId":"{ORDER}","shipmentId":"{OTHER}","attemptNumber":2,"carrier":"UPS","exceptionCode":"X","exceptionDescription":"no answer","attemptDate":"{AT}"}}', "shipment", "Delivery attempt 2 failed", "null"),
+    ("Fulfillment.ReturnToSenderInitiated", f'{{"orderId":"{ORDER}","shipmentId":"{OTHER}","carrier":"UPS","totalAttempts":3,"estimatedReturnDays":5,"initiatedAt":"{AT}"}}', "shipment", "Returning to sender", "null"),
+    ("Fulfillment.BackorderCreated", f'{{"orderId":"{ORDER}","shipmentId":"{OTHER}","reason":"none left","items":[{{"sku":"DOG-BOWL-01","warehouseId":"WH-01","quantity":2}}],"createdAt":"{AT}"}}', "shipment", "Backordered", "null"),
+    ("Fulfillment.ShipmentLostInTransit", f'{{"orderId":"{ORDER}","shipmentId":"{OTHER}","carrier":"UPS","timeSinceHandoff":"8.02:03:04.5000000","detectedAt":"{AT}"}}', "shipment", "Lost in transit \u2014 under investigation", "null"),
+    ("Returns.ReturnRequested", f'{{{RETURN},"requestedAt":"{AT}"}}', "return", "Requested", "Your return was submitted and is being reviewed."),
+    ("Returns.ReturnApproved", f'{{{RETURN},"estimatedRefundAmount":19.90,"restockingFeeAmount":0.00,"shipByDeadline":"2026-03-03T00:00:00+00:00","approvedAt":"{AT}"}}', "return", "Approved", "Send it by 2026-03-03. Estimated refund 19.90, restocking fee 0.00."),
+    ("Returns.ReturnDenied", f'{{{RETURN},"reason":"TooLate","message":"after 30 days","deniedAt":"{AT}"}}', "return", "Denied", "TooLate: after 30 days"),
+    ("Returns.ReturnReceived", f'{{{RETURN},"receivedAt":"{AT}"}}', "return", "Received", "Your package was received and is being inspected."),
+    ("Returns.ReturnRejected", f'{{{RETURN},"reason":"worn","items":{ITEMS},"rejectedAt":"{AT}"}}', "return", "Rejected", "It did not pass inspection: worn"),
+    ("Returns.ReturnExpired", f'{{{RETURN},"expiredAt":"{AT}"}}', "return", "Expired", "The time to send it has passed."),
+    ("Returns.ReturnCompleted", f'{{{RETURN},"finalRefundAmount":19.90,"items":{ITEMS},"completedAt":"{AT}"}}', "return", "Completed", "A refund of 19.90 was issued."),
+]
+
 CART_EVENT = '{{"eventType":"cart-updated","cartId":"{cart}","customerId":"{alice}","itemCount":1,"totalAmount":39.98,"occurredAt":"{at}"}}'
 ORDER_EVENT = '{{"eventType":"order-status-changed","orderId":"{order}","customerId":"{alice}","newStatus":"{status}","occurredAt":"{at}"}}'
 SHIPMENT_EVENT = '{{"eventType":"shipment-status-changed","shipmentId":"{other}","orderId":"{order}","customerId":"{alice}","newStatus":"Dispatched","trackingNumber":"1Z999AA10123456784","occurredAt":"{at}"}}'
@@ -51,11 +82,37 @@ def test_each_message_of_the_contract_becomes_its_event_to_the_byte(name, body, 
     assert events.event_type(events.encode(made)) == event.split('"')[3]
 
 
+def expected_event(kind: str, status: str, extra: str) -> str:
+    if kind == "cart":
+        return CART_EVENT.format(cart=CART, alice=ALICE, at=AT)
+    if kind == "order":
+        return ORDER_EVENT.format(order=ORDER, alice=ALICE, status=status, at=AT)
+    if kind == "shipment":
+        return f'{{"eventType":"shipment-status-changed","shipmentId":"{OTHER}","orderId":"{ORDER}","customerId":"{ALICE}","newStatus":"{status}","trackingNumber":{extra},"occurredAt":"{AT}"}}'
+    return f'{{"eventType":"return-status-changed","returnId":"{OTHER}","orderId":"{ORDER}","customerId":"{ALICE}","newStatus":"{status}","details":"{extra}","occurredAt":"{AT}"}}'
+
+
+@pytest.mark.parametrize("golden", MORE, ids=[row[0] for row in MORE])
+def test_each_further_message_of_the_contract_becomes_its_event_to_the_byte(golden):
+    name, body, kind, status, *extra = golden
+    row = translation_of(NAMESPACE + name)
+    made = row.event(messages.decode(row.message, body.encode()), KNOWN)
+    assert events.encode(made).decode() == expected_event(kind, status, *(extra or [""]))
+    assert fact_of(made).kind == kind
+
+
+@pytest.mark.parametrize(("attempt", "status"), [(1, "Delivery attempt 1 failed"), (3, "Final delivery attempt failed"), (7, "Final delivery attempt failed")])
+def test_the_third_failed_attempt_is_the_final_one(attempt, status):
+    body = next(row[1] for row in MORE if row[0] == "Fulfillment.DeliveryAttemptFailed").replace('"attemptNumber":2', f'"attemptNumber":{attempt}')
+    row = translation_of("Fulfillment.DeliveryAttemptFailed")
+    assert row.event(messages.decode(row.message, body.encode()), KNOWN).new_status == status
+
+
 def test_every_row_has_a_golden_body():
-    assert {row.name for row in TRANSLATIONS} == {row[0] for row in GOLDEN}
+    assert {row.name for row in TRANSLATIONS} == {row[0] for row in GOLDEN} | {row[0] for row in MORE}
 
 
-@pytest.mark.parametrize(("name", "body"), [row[:2] for row in GOLDEN], ids=[row[0] for row in GOLDEN])
+@pytest.mark.parametrize(("name", "body"), [row[:2] for row in GOLDEN + MORE], ids=[row[0] for row in GOLDEN + MORE])
 def test_field_names_match_in_any_case(name, body):
     row = translation_of(name)
     fields = {f for f in row.message.__struct_encode_fields__}
@@ -71,7 +128,7 @@ def test_field_names_match_in_any_case(name, body):
 
 def test_a_type_is_known_by_its_full_name_and_by_its_last_two_segments_and_by_nothing_else():
     assert translation_of("Messages.Contracts.Shopping.ItemAdded") is translation_of("Shopping.ItemAdded")
-    for name in ("ItemAdded", "shopping.itemadded", "Other.Shopping.ItemAdded", "Shopping.CouponApplied", ""):
+    for name in ("ItemAdded", "shopping.itemadded", "Other.Shopping.ItemAdded", "Returns.CrossProductExchangeRequested", ""):
         assert translation_of(name) is None
 
 

@@ -162,7 +162,7 @@ async def test_a_poison_message_is_dead_lettered_with_its_reason_and_delays_nobo
 
 
 @pytest.mark.parametrize(
-    ("kind", "outcome"), [("Shopping.CouponApplied", "unknown-type"), ("", "unknown-type")], ids=["new", "none"]
+    ("kind", "outcome"), [("Returns.ExchangePartialRefundIssued", "unknown-type"), ("", "unknown-type")], ids=["new", "none"]
 )
 async def test_an_unknown_type_is_acknowledged_and_counted_and_never_dead_lettered(office, autojump_clock, kind, outcome):
     await office.publish(kind, {"anything": 1}, type=kind)
