@@ -4,6 +4,7 @@
 * `amqp`        RabbitMQ, and the asyncio island it lives on
 * `memory`      an in-process bus with the same envelope, for `storefront demo` and tests
 * `envelope`    reading and writing what Wolverine puts around a message
+* `formats`     CloudEvents, MassTransit, NServiceBus
 * `settlement`  which tags may be acknowledged when; PURE
 * `lanes`       one serial queue per key with work in hand
 * `placing`     whose order is it

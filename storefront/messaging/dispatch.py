@@ -106,7 +106,7 @@ class Dispatcher:
             self._drop(delivery, desk, "ping" if known.type == envelope.PING else "unknown-type")
             return
         try:
-            message = messages.decode(row.message, delivery.body)
+            message = messages.decode(row.message, known.body)
         except InvalidMessageError as exc:
             # In a lane of its own: neither the next message nor this customer's waits for it.
             self._lanes.put(object(), partial(self._refuse, delivery, desk, exc))

@@ -1,7 +1,8 @@
 """Reading and writing what Wolverine puts around a message (contracts.md section 4.2).
 
 The type stands in the AMQP property `type`, the id in `message_id`. Other transports of Wolverine
-use headers for them, so those are read where the property is missing.
+use headers for them, so those are read where the property is missing. What other frameworks wrap
+around a message is `formats`' business.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from hashlib import sha256
 import msgspec
 
 from storefront.messaging.broker import Delivery, Outgoing
+from storefront.messaging.formats import Opened, open_wrapping
 
 # W3C Trace Context, version 00: trace id and parent id must not be all zeros.
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
@@ -26,27 +28,37 @@ _LONGEST_ID = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """A message's identity.
+    """A message and its identity, out of whatever it was wrapped in.
 
     Attributes:
         type: the message type, "" where nothing says it.
         message_id: by which a repetition is known: the publisher's id, or a hash of type and body.
         traceparent: the publisher's W3C trace context, where it is a valid one.
+        body: the message as JSON.
     """
 
     type: str
     message_id: str
     traceparent: str | None
+    body: bytes
 
 
 def read(delivery: Delivery) -> Envelope:
     """The envelope of a delivery; nothing in it can make this fail."""
     headers = delivery.headers
-    kind = delivery.type or str(headers.get("message-type", ""))
+    opened = open_wrapping(delivery)
+    if opened is None:
+        kind = delivery.type or str(headers.get("message-type", ""))
+        opened = Opened(type=kind, body=delivery.body)
+    # The property is what redelivery and the publisher's outbox keep the same; ids inside a body
+    # stand in where a publisher sets none.
+    given = delivery.message_id or str(headers.get("id", "")) or opened.message_id
+    traces = (headers.get("traceparent"), headers.get("parent-id"), opened.traceparent)
     return Envelope(
-        type=kind,
-        message_id=_identity(delivery, kind),
-        traceparent=_trace(headers.get("traceparent")) or _trace(headers.get("parent-id")),
+        type=opened.type,
+        message_id=_identity(given, opened),
+        traceparent=next((trace for each in traces if (trace := _trace(each))), None),
+        body=opened.body,
     )
 
 
@@ -92,11 +104,11 @@ def wolverine(
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def _identity(delivery: Delivery, kind: str) -> str:
-    given = delivery.message_id or str(delivery.headers.get("id", ""))
+def _identity(given: str, opened: Opened) -> str:
     if given and len(given) <= _LONGEST_ID and given.isprintable():
         return given
-    return sha256(kind.encode() + b"\0" + given.encode() + b"\0" + delivery.body).hexdigest()
+    parts = (opened.type.encode(), given.encode("utf-8", "surrogatepass"), opened.body)
+    return sha256(b"\0".join(parts)).hexdigest()
 
 
 def _trace(value: object) -> str | None:
