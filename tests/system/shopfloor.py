@@ -96,7 +96,9 @@ def send(
     return sent
 
 
-def publish_in_order(tool: AmqpTool, messages: Iterable[tuple[bytes, dict]], queue: str = QUEUE) -> None:
+def publish_in_order(
+    tool: AmqpTool, messages: Iterable[tuple[bytes, dict]], queue: str = QUEUE
+) -> None:
     """Publish through one channel, so that the order given is the order in the queue; all confirmed."""
 
     async def publish() -> None:
@@ -107,7 +109,10 @@ def publish_in_order(tool: AmqpTool, messages: Iterable[tuple[bytes, dict]], que
                 *(
                     asyncio.ensure_future(
                         channel.basic_publish(
-                            body, routing_key=queue, properties=aiormq.spec.Basic.Properties(**properties), mandatory=True
+                            body,
+                            routing_key=queue,
+                            properties=aiormq.spec.Basic.Properties(**properties),
+                            mandatory=True,
                         )
                     )
                     for body, properties in messages
@@ -130,7 +135,9 @@ class Publisher:
 
     async def publish(self, body: bytes, properties: dict, queue: str = QUEUE) -> None:
         async def publish() -> None:
-            await self._channel.basic_publish(body, routing_key=queue, properties=aiormq.spec.Basic.Properties(**properties))
+            await self._channel.basic_publish(
+                body, routing_key=queue, properties=aiormq.spec.Basic.Properties(**properties)
+            )
 
         future = asyncio.run_coroutine_threadsafe(publish(), self._loop)
         # Not waited for: the publisher's own confirm is no part of what is measured.
@@ -158,7 +165,9 @@ class Publisher:
 async def open_publisher(url: str) -> AsyncIterator[Publisher]:
     publisher, opened = Publisher(url), trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.to_thread.run_sync, publisher.run, opened, trio.lowlevel.current_trio_token())
+        nursery.start_soon(
+            trio.to_thread.run_sync, publisher.run, opened, trio.lowlevel.current_trio_token()
+        )
         await opened.wait()
         try:
             yield publisher
@@ -174,7 +183,7 @@ def wolverine_properties(kind: str, message_id: str) -> dict:
         "correlation_id": TRACE[3:35],
         "delivery_mode": 2,
         "headers": {
-            "source": f"{kind.split('.')[0]}.Api",
+            "source": f"{kind.split('.', maxsplit=1)[0]}.Api",
             "conversation-id": message_id,
             "parent-id": TRACE,
             "sent-at": "2026-02-17 21:58:44:123456 Z",
@@ -236,7 +245,7 @@ async def until(what, within: float = 10.0) -> None:
         trio.TooSlowError: it did not become true in time.
     """
     with trio.fail_after(within):
-        while not what():  # noqa: ASYNC110 - what is waited for is in another process
+        while not what():
             await trio.sleep(0.02)
 
 

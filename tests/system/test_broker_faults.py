@@ -17,19 +17,27 @@ from tests.system.shopfloor import ALICE, QUEUE
 
 
 async def open_stream(url: str, customer: str = ALICE, **headers: str) -> SseClient:
-    client = await SseClient.connect(f"{url}/sse/storefront", headers=shop.bearer(customer) | headers)
+    client = await SseClient.connect(
+        f"{url}/sse/storefront", headers=shop.bearer(customer) | headers
+    )
     assert await client.read_head() == 200
     await client.read_event("stream")
     return client
 
 
 def numbers(client: SseClient) -> list[int]:
-    return [json.loads(event.data)["itemCount"] for event in client.sse.events if event.type == "message"]
+    return [
+        json.loads(event.data)["itemCount"]
+        for event in client.sse.events
+        if event.type == "message"
+    ]
 
 
 async def publish(vhost, *which: int) -> None:
     await trio.to_thread.run_sync(
-        lambda: shop.send(vhost.tool, "Shopping.ItemAdded", *(shop.numbered(ALICE, number) for number in which))
+        lambda: shop.send(
+            vhost.tool, "Shopping.ItemAdded", *(shop.numbered(ALICE, number) for number in which)
+        )
     )
 
 
@@ -56,7 +64,9 @@ async def keep_asking(url: str, answers: list[int]) -> None:
             await trio.sleep(0.1)
 
 
-async def test_a_broker_that_is_killed_for_ten_seconds_under_traffic_loses_nothing_and_stops_nothing(rabbit, vhost, new_service):
+async def test_a_broker_that_is_killed_for_ten_seconds_under_traffic_loses_nothing_and_stops_nothing(
+    rabbit, vhost, new_service
+):
     service = new_service(**shop.settings(vhost.url))
     await service.start()
     await consuming(vhost)
@@ -104,18 +114,28 @@ async def test_a_broker_that_is_killed_for_ten_seconds_under_traffic_loses_nothi
     assert await service.stop() == 0
 
 
-async def test_what_was_not_acknowledged_when_the_broker_went_comes_again(rabbit, vhost, new_service):
+async def test_what_was_not_acknowledged_when_the_broker_went_comes_again(
+    rabbit, vhost, new_service
+):
     """Shopping never answers, so the message stays in hand; the broker dies with it and has it still."""
     async with shop.open_neighbours() as neighbours:
         cart = neighbours.world.carts.initialise(ALICE)
-        neighbours.world.carts.add(cart.cart_id, "DOG-BOWL-01", 2, neighbours.world.products["DOG-BOWL-01"].price)
+        neighbours.world.carts.add(
+            cart.cart_id, "DOG-BOWL-01", 2, neighbours.world.products["DOG-BOWL-01"].price
+        )
         hang = neighbours.desks["shopping"].faults
-        service = new_service(**shop.settings(vhost.url, **neighbours.settings, QUESTION_TIMEOUT="60"))
+        service = new_service(
+            **shop.settings(vhost.url, **neighbours.settings, QUESTION_TIMEOUT="60")
+        )
         await service.start()
         await consuming(vhost)
         async with await open_stream(service.url) as client:
             set_hanging(hang)
-            await trio.to_thread.run_sync(lambda: shop.send(vhost.tool, "Shopping.ItemAdded", shop.item_added(ALICE, cart.cart_id)))
+            await trio.to_thread.run_sync(
+                lambda: shop.send(
+                    vhost.tool, "Shopping.ItemAdded", shop.item_added(ALICE, cart.cart_id)
+                )
+            )
             await shop.until(lambda: vhost.unacknowledged(QUEUE) == 1)
             rabbit.kill()
             hang.clear()
@@ -164,8 +184,14 @@ async def test_a_connection_that_an_operator_closes_is_made_again(vhost, new_ser
         assert numbers(client) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"x-dead-letter-exchange": "another"}, {"x-max-length": 1000}], ids=["none", "another", "more"])
-async def test_a_queue_declared_with_other_arguments_is_consumed_as_it_is(vhost, new_service, arguments):
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"x-dead-letter-exchange": "another"}, {"x-max-length": 1000}],
+    ids=["none", "another", "more"],
+)
+async def test_a_queue_declared_with_other_arguments_is_consumed_as_it_is(
+    vhost, new_service, arguments
+):
     await trio.to_thread.run_sync(lambda: vhost.tool.declare(QUEUE, arguments=arguments))
     service = new_service(**shop.settings(vhost.url))
     await service.start()
@@ -184,7 +210,9 @@ async def test_a_queue_is_declared_as_wolverine_declares_it_whoever_comes_first(
     assert WOLVERINE_ARGUMENTS == {"x-dead-letter-exchange": "wolverine-dead-letter-queue"}
 
 
-async def test_a_broker_that_is_not_there_at_the_start_does_not_keep_the_shop_closed(vhost, new_service, rabbit):
+async def test_a_broker_that_is_not_there_at_the_start_does_not_keep_the_shop_closed(
+    vhost, new_service, rabbit
+):
     await rabbit.stop()
     service = new_service(**shop.settings(vhost.url))
     await service.start()
@@ -200,7 +228,9 @@ async def test_a_broker_that_is_not_there_at_the_start_does_not_keep_the_shop_cl
         assert told["parts"]["consumer"] == "consuming"
 
 
-async def test_a_second_process_stands_by_and_takes_over_where_the_first_left_off(vhost, new_service):
+async def test_a_second_process_stands_by_and_takes_over_where_the_first_left_off(
+    vhost, new_service
+):
     one = new_service(**shop.settings(vhost.url))
     two = new_service(**shop.settings(vhost.url))
     await one.start()
@@ -214,11 +244,15 @@ async def test_a_second_process_stands_by_and_takes_over_where_the_first_left_of
         assert await one.stop() == 0
         await publish(vhost, 51)
         await read_until(second, 51)
-        assert trio.current_time() - left_at < 1 + 2 + 1, "the drain, the takeover, and a busy machine"
+        assert trio.current_time() - left_at < 1 + 2 + 1, (
+            "the drain, the takeover, and a busy machine"
+        )
         assert numbers(second) == [51]
 
 
-async def test_messages_in_one_queue_arrive_in_its_order_in_spite_of_a_task_per_delivery(vhost, new_service):
+async def test_messages_in_one_queue_arrive_in_its_order_in_spite_of_a_task_per_delivery(
+    vhost, new_service
+):
     service = new_service(**shop.settings(vhost.url))
     await service.start()
     await consuming(vhost)
@@ -227,7 +261,10 @@ async def test_messages_in_one_queue_arrive_in_its_order_in_spite_of_a_task_per_
             lambda: shop.publish_in_order(
                 vhost.tool,
                 [
-                    (shop.numbered(ALICE, number), shop.wolverine_properties("Shopping.ItemAdded", str(uuid.UUID(int=number))))
+                    (
+                        shop.numbered(ALICE, number),
+                        shop.wolverine_properties("Shopping.ItemAdded", str(uuid.UUID(int=number))),
+                    )
                     for number in range(1, 2001)
                 ],
             )

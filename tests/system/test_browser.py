@@ -28,7 +28,9 @@ def add_a_bowl(page) -> None:
     ).first.get_by_role("button", name=re.compile("Add")).click()
 
 
-def test_a_click_goes_all_the_way_round_and_the_pages_own_event_source_sees_it_come_back(demo, chromium):
+def test_a_click_goes_all_the_way_round_and_the_pages_own_event_source_sees_it_come_back(
+    demo, chromium
+):
     shopper = chromium.shopper()
     page = shopper.page(f"{demo.url}/")
     expect(page.locator("#light-text")).to_have_text(LIVE)
@@ -50,7 +52,10 @@ def test_a_click_goes_all_the_way_round_and_the_pages_own_event_source_sees_it_c
 
 def test_a_second_tab_follows_and_another_customer_does_not(demo, chromium):
     shopper = chromium.shopper()
-    first, second = shopper.page(f"{demo.url}/?customer=alice"), shopper.page(f"{demo.url}/?customer=alice")
+    first, second = (
+        shopper.page(f"{demo.url}/?customer=alice"),
+        shopper.page(f"{demo.url}/?customer=alice"),
+    )
     # Bob shops in the same browser, under this machine's other name: a cookie jar of his own.
     bob = shopper.page(f"{demo.url}/?customer=bob")
     for page in (first, second, bob):
@@ -69,19 +74,25 @@ def test_an_order_walks_from_placed_to_delivered_by_itself(demo, chromium):
     expect(page.locator("#lines .line")).to_have_count(1)
     page.get_by_role("button", name="Place the order").click()
     expect(page.locator(".order")).to_have_count(1)
-    expect(page.locator(".order-words")).to_contain_text(re.compile("delivered", re.I), timeout=20_000)
+    expect(page.locator(".order-words")).to_contain_text(
+        re.compile("delivered", re.IGNORECASE), timeout=20_000
+    )
     expect(page.locator(".tracking code")).to_contain_text(re.compile(r"\w{8,}"))
     expect(page.locator("#badge")).to_have_text("0")
     screenshot(page, "shop-delivered")
 
 
-def test_a_service_that_is_restarted_under_the_page_is_found_again_and_nothing_is_missed(demo, chromium):
+def test_a_service_that_is_restarted_under_the_page_is_found_again_and_nothing_is_missed(
+    demo, chromium
+):
     page = chromium.shopper().page(f"{demo.url}/")
     expect(page.locator("#light-text")).to_have_text(LIVE)
     add_a_bowl(page)
     expect(page.locator("#badge")).to_have_text("1")
     assert trio.run(demo.stop) == 0
-    expect(page.locator("#light")).to_have_attribute("data-state", re.compile("reconnecting|offline"))
+    expect(page.locator("#light")).to_have_attribute(
+        "data-state", re.compile("reconnecting|offline")
+    )
     trio.run(demo.start)
     # Nobody reloads or clicks: EventSource comes back by itself.
     expect(page.locator("#light")).to_have_attribute("data-state", "live", timeout=20_000)
@@ -95,7 +106,9 @@ def test_the_page_fits_and_complains_about_nothing(demo, chromium, scheme, size,
     expect(page.locator("#light-text")).to_have_text(LIVE)
     add_a_bowl(page)
     expect(page.locator("#lines .line")).to_have_count(1)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "it scrolls sideways"
+    )
     screenshot(page, f"shop-{size}-{scheme}")
     # The view of the cart is composed from several services; until it is, the page falls back on Shopping's.
     assert [each for each in shopper.complaints if "404" not in each] == []

@@ -206,7 +206,7 @@ async def test_what_a_consumer_holds_unacknowledged_is_seen(vhost):
     vhost.tool.publish("q", b"1", b"2", b"3")
     with vhost.tool.holding("q", prefetch=2) as held:
         with trio.fail_after(5):
-            while len(held) < 2:  # noqa: ASYNC110 - it grows in another thread
+            while len(held) < 2:
                 await trio.sleep(0.01)
         assert vhost.unacknowledged("q") == 2
         assert vhost.tool.state("q") == QueueState(ready=1, consumers=1)
@@ -331,7 +331,7 @@ async def test_memory_and_processor_time_of_a_process_are_read(tmp_path):
     with process:
         process.spawn()
         with trio.fail_after(20):
-            while process.cpu_seconds() < 0.2:  # noqa: ASYNC110 - the kernel does not ring
+            while process.cpu_seconds() < 0.2:
                 await trio.sleep(0.01)
         assert 50_000 < process.rss() < 150_000
 

@@ -10,6 +10,7 @@ import statistics
 import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import h2.config
 import h2.connection
@@ -31,7 +32,9 @@ class StingyPeer:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
-        self.connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self.connection = h2.connection.H2Connection(
+            h2.config.H2Configuration(header_encoding="utf-8")
+        )
         self.received = 0
 
     @classmethod
@@ -39,8 +42,15 @@ class StingyPeer:
         host, port = url.removeprefix("http://").split(":")
         peer = cls(await trio.open_tcp_stream(host, int(port)))
         peer.connection.initiate_connection()
-        head = [(":method", "GET"), (":path", "/sse/storefront"), (":scheme", "http"), (":authority", host)]
-        peer.connection.send_headers(1, head + [(k.lower(), v) for k, v in headers.items()], end_stream=True)
+        head = [
+            (":method", "GET"),
+            (":path", "/sse/storefront"),
+            (":scheme", "http"),
+            (":authority", host),
+        ]
+        peer.connection.send_headers(
+            1, head + [(k.lower(), v) for k, v in headers.items()], end_stream=True
+        )
         await peer.stream.send_all(peer.connection.data_to_send())
         return peer
 
@@ -95,7 +105,9 @@ def shipments(order: str, amount: int) -> list[tuple[bytes, dict]]:
     long_number = "1Z" + "9" * 2000
     return [
         (
-            shop.shipment_dispatched(order, shop.guid()).replace(b"1Z999AA10123456784", long_number.encode()),
+            shop.shipment_dispatched(order, shop.guid()).replace(
+                b"1Z999AA10123456784", long_number.encode()
+            ),
             shop.wolverine_properties("Fulfillment.ShipmentDispatched", str(uuid.uuid4())),
         )
         for _ in range(amount)
@@ -105,7 +117,10 @@ def shipments(order: str, amount: int) -> list[tuple[bytes, dict]]:
 async def metrics(url: str) -> dict[str, float]:
     async with httpx.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"{url}/metrics")).text
-    return {name: float(value) for name, value in re.findall(r"^([a-z_]+(?:\{[^}]*\})?) (\S+)$", text, re.M)}
+    return {
+        name: float(value)
+        for name, value in re.findall(r"^([a-z_]+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE)
+    }
 
 
 async def open_stream(url: str, customer: str, **more) -> SseClient:
@@ -114,26 +129,51 @@ async def open_stream(url: str, customer: str, **more) -> SseClient:
 
 async def test_fifty_megabytes_at_browsers_that_do_not_read_hurt_nobody_else(vhost, new_service):
     service = new_service(
-        **shop.settings(vhost.url, SEND_TIMEOUT=str(SEND_TIMEOUT), DRAIN="3", MAX_STREAMS_PER_CUSTOMER="100")
+        **shop.settings(
+            vhost.url, SEND_TIMEOUT=str(SEND_TIMEOUT), DRAIN="3", MAX_STREAMS_PER_CUSTOMER="100"
+        )
     )
     await service.start()
     await shop.until(lambda: vhost.tool.state(QUEUE) is not None)
     order = shop.guid()
-    await trio.to_thread.run_sync(lambda: shop.send(vhost.tool, "Orders.OrderPlaced", shop.order_placed(ALICE, order)))
-    async with shop.open_publisher(vhost.tool.url) as publisher, AsyncExitStack() as stack, trio.open_nursery() as nursery:
+    await trio.to_thread.run_sync(
+        lambda: shop.send(vhost.tool, "Orders.OrderPlaced", shop.order_placed(ALICE, order))
+    )
+    async with (
+        shop.open_publisher(vhost.tool.url) as publisher,
+        AsyncExitStack() as stack,
+        trio.open_nursery() as nursery,
+    ):
         bob = await stack.enter_async_context(await open_stream(service.url, BOB))
         neighbour = Neighbour(publisher, bob)
         await neighbour.measure(50, 0.01)  # warm
         before, rss = await neighbour.measure(400, 0.01), service.rss()
 
-        never = [await stack.enter_async_context(await open_stream(service.url, ALICE, receive_buffer=4096)) for _ in range(NEVER)]
-        hardly = [await stack.enter_async_context(await open_stream(service.url, ALICE, receive_buffer=4096)) for _ in range(HARDLY)]
-        slowly = [await stack.enter_async_context(await open_stream(service.url, ALICE, receive_buffer=4096)) for _ in range(SLOWLY)]
-        stingy = [await StingyPeer.connect(service.url, shop.bearer(ALICE)) for _ in range(H2_NEVER)]
+        _never = [
+            await stack.enter_async_context(
+                await open_stream(service.url, ALICE, receive_buffer=4096)
+            )
+            for _ in range(NEVER)
+        ]
+        hardly = [
+            await stack.enter_async_context(
+                await open_stream(service.url, ALICE, receive_buffer=4096)
+            )
+            for _ in range(HARDLY)
+        ]
+        slowly = [
+            await stack.enter_async_context(
+                await open_stream(service.url, ALICE, receive_buffer=4096)
+            )
+            for _ in range(SLOWLY)
+        ]
+        stingy = [
+            await StingyPeer.connect(service.url, shop.bearer(ALICE)) for _ in range(H2_NEVER)
+        ]
         for client in hardly:
-            nursery.start_soon(lambda c=client: c.read_to_end(kib_per_second=1))
+            nursery.start_soon(partial(client.read_to_end, kib_per_second=1))
         for client in slowly:
-            nursery.start_soon(lambda c=client: c.read_to_end(kib_per_second=20))
+            nursery.start_soon(partial(client.read_to_end, kib_per_second=20))
         for peer in stingy:
             nursery.start_soon(peer.read)
         await shop.until_async(lambda: streams(service.url), 1 + NEVER + HARDLY + SLOWLY + H2_NEVER)
@@ -147,12 +187,17 @@ async def test_fifty_megabytes_at_browsers_that_do_not_read_hurt_nobody_else(vho
                 await trio.sleep(0.1)
 
         nursery.start_soon(watch_memory)
-        nursery.start_soon(trio.to_thread.run_sync, lambda: shop.publish_in_order(vhost.tool, shipments(order, EVENTS)))
+        nursery.start_soon(
+            trio.to_thread.run_sync,
+            lambda: shop.publish_in_order(vhost.tool, shipments(order, EVENTS)),
+        )
         # The first round shares the machine with the publishing of 55 MB; a busy machine may spoil one more.
         ratios = [await neighbour.measure(400, 0.01) / before for _ in range(3)]
 
         with trio.fail_after(SEND_TIMEOUT + 10):
-            while (await metrics(service.url)).get('storefront_streams_ended_total{reason="slow"}', 0) < NEVER + H2_NEVER:
+            while (await metrics(service.url)).get(
+                'storefront_streams_ended_total{reason="slow"}', 0
+            ) < NEVER + H2_NEVER:
                 await trio.sleep(0.2)
         told = await metrics(service.url)
         written_at = EVENTS * EVENT_BYTES * (NEVER + HARDLY + SLOWLY + H2_NEVER)
@@ -160,14 +205,18 @@ async def test_fifty_megabytes_at_browsers_that_do_not_read_hurt_nobody_else(vho
         assert told["storefront_http_sends_blocked_total"] > 0
         assert told["storefront_http_slow_aborts_total"] >= NEVER + H2_NEVER
         assert most_rss - rss < 32 * 1024, f"{(most_rss - rss) / 1024:.1f} MiB"
-        assert min(ratios) <= 2, f"the neighbour's p99 was {before * 1000:.1f} ms alone, and {ratios} times that beside them"
+        assert min(ratios) <= 2, (
+            f"the neighbour's p99 was {before * 1000:.1f} ms alone, and {ratios} times that beside them"
+        )
         so_far = [len(client.raw) for client in slowly]
         await trio.sleep(2 * SEND_TIMEOUT)
         assert all(client.ended is None for client in slowly)
         assert all(len(client.raw) > then for client, then in zip(slowly, so_far, strict=True))
         assert all(peer.received < 500_000 for peer in stingy)
         nursery.cancel_scope.cancel()
-    print(f"\nslow readers: {written_at / 1e6:.0f} MB at them, RSS +{(most_rss - rss) / 1024:.1f} MiB, p99 {before * 1000:.1f} ms alone, x{min(ratios):.2f} beside them")
+    print(
+        f"\nslow readers: {written_at / 1e6:.0f} MB at them, RSS +{(most_rss - rss) / 1024:.1f} MiB, p99 {before * 1000:.1f} ms alone, x{min(ratios):.2f} beside them"
+    )
     assert await service.stop() == 0
 
 
@@ -175,21 +224,33 @@ async def streams(url: str) -> float:
     return (await metrics(url))["storefront_streams"]
 
 
-async def test_sigterm_in_the_middle_of_it_ends_the_process_in_time_and_by_returning(vhost, new_service):
-    service = new_service(**shop.settings(vhost.url, SEND_TIMEOUT="60", DRAIN="2", MAX_STREAMS_PER_CUSTOMER="100"))
+async def test_sigterm_in_the_middle_of_it_ends_the_process_in_time_and_by_returning(
+    vhost, new_service
+):
+    service = new_service(
+        **shop.settings(vhost.url, SEND_TIMEOUT="60", DRAIN="2", MAX_STREAMS_PER_CUSTOMER="100")
+    )
     await service.start()
     await shop.until(lambda: vhost.tool.state(QUEUE) is not None)
     order = shop.guid()
-    await trio.to_thread.run_sync(lambda: shop.send(vhost.tool, "Orders.OrderPlaced", shop.order_placed(ALICE, order)))
+    await trio.to_thread.run_sync(
+        lambda: shop.send(vhost.tool, "Orders.OrderPlaced", shop.order_placed(ALICE, order))
+    )
     async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
         for _ in range(5):
-            await stack.enter_async_context(await open_stream(service.url, ALICE, receive_buffer=4096))
-        slow = await stack.enter_async_context(await open_stream(service.url, ALICE, receive_buffer=4096))
-        nursery.start_soon(lambda: slow.read_to_end(kib_per_second=1))
+            await stack.enter_async_context(
+                await open_stream(service.url, ALICE, receive_buffer=4096)
+            )
+        slow = await stack.enter_async_context(
+            await open_stream(service.url, ALICE, receive_buffer=4096)
+        )
+        nursery.start_soon(partial(slow.read_to_end, kib_per_second=1))
         for peer in [await StingyPeer.connect(service.url, shop.bearer(ALICE)) for _ in range(3)]:
             nursery.start_soon(peer.read)
         await shop.until_async(lambda: streams(service.url), 9)
-        await trio.to_thread.run_sync(lambda: shop.publish_in_order(vhost.tool, shipments(order, 600)))
+        await trio.to_thread.run_sync(
+            lambda: shop.publish_in_order(vhost.tool, shipments(order, 600))
+        )
         with trio.fail_after(10):
             while (await metrics(service.url))["storefront_http_sends_blocked"] < 9:
                 await trio.sleep(0.1)

@@ -138,7 +138,7 @@ class ServerProcess:
         if child is None:
             raise ServerError(f"{self.name} was never started")
         with trio.move_on_after(within):
-            while child.poll() is None:  # noqa: ASYNC110 - see POLL
+            while child.poll() is None:
                 await trio.sleep(POLL)
         if child.returncode is None:
             raise self.failure(f"still runs after {within:g} s")

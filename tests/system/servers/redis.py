@@ -120,7 +120,7 @@ class RedisCluster:
         if not self._shared:
             self._share_slots()
         with trio.move_on_after(CLUSTER_WITHIN):
-            while not all(map(serves_every_slot, self.nodes)):  # noqa: ASYNC110 - gossip rings no bell
+            while not all(map(serves_every_slot, self.nodes)):
                 await trio.sleep(POLL)
             return
         raise ServerError(f"the Redis cluster did not agree within {CLUSTER_WITHIN:g} s")
