@@ -20,7 +20,6 @@ from typing import cast
 import msgspec
 import structlog
 import trio
-from quart import Blueprint
 
 from storefront.demo.addresses import ServiceUrls
 from storefront.demo.asgi import App
@@ -38,6 +37,7 @@ from storefront.serving import Drain, open_listening_socket, serve_http
 from storefront.serving.server import ASGIApp
 from storefront.settings import PREFIX, Settings, from_environment
 from storefront.web.auth import mint
+from storefront.web.parts import Page
 
 log = structlog.get_logger(__name__)
 
@@ -106,8 +106,9 @@ async def run_services(settings: Settings, pace: float, host: str, stop: trio.Ev
         try:
             async with trio.open_nursery() as nursery:
                 origins = settings.auth.cors_origins
-                await nursery.start(partial(_services, settings, broker, pace, origins, host=host))
-                log.info("services are open", host=host)
+                serve = partial(_services, settings, broker, pace, origins, host=host)
+                urls = await nursery.start(serve)
+                log.info("services are open", **urls.by_name())
                 await stop.wait()
                 nursery.cancel_scope.cancel()
         finally:
@@ -156,7 +157,7 @@ def _paced(pace: float) -> Pace:
     return Pace(**{field.name: pace * getattr(usual, field.name) for field in fields(Pace)})
 
 
-def _pages(settings: Settings, urls: ServiceUrls) -> Blueprint:
+def _pages(settings: Settings, urls: ServiceUrls) -> Page:
     def sign_in(customer: str) -> str:
         return mint(settings.auth, customer=customer, now=time.time(), lifetime=TOKEN_LIFE)
 

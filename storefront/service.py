@@ -21,8 +21,6 @@ from pathlib import Path
 
 import structlog
 import trio
-from quart import Blueprint
-from quart_trio import QuartTrio
 
 from storefront.domain.ids import CartId, CustomerId, OrderId
 from storefront.domain.translate import Totals
@@ -38,6 +36,7 @@ from storefront.messaging.dispatch import Dispatcher
 from storefront.messaging.placing import Placing
 from storefront.messaging.recorder import Recorder
 from storefront.realtime.drain import end_streams
+from storefront.realtime.heads import HeadWatch
 from storefront.realtime.heartbeat import Heartbeat
 from storefront.realtime.hub import Hub
 from storefront.realtime.pauses import Pauses
@@ -48,9 +47,9 @@ from storefront.store.contract import Store
 from storefront.store.sqlite import open_sqlite_store
 from storefront.supervise import keep_running
 from storefront.telemetry.metrics import Metrics, Reading
-from storefront.web.app import create_app
+from storefront.web.app import App, create_app
 from storefront.web.auth import Tokens
-from storefront.web.parts import Readiness, WebParts
+from storefront.web.parts import Page, Readiness, WebParts
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +73,7 @@ class Ports:
     broker: Broker
     clock: Callable[[], float] = time.time
     uniform: Callable[[float, float], float] = random.uniform
-    pages: Sequence[Blueprint] = ()
+    pages: Sequence[Page] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +90,7 @@ class Shop:
         consumer_left: set once it has.
     """
 
-    app: QuartTrio
+    app: App
     hub: Hub
     pauses: Pauses
     metrics: Metrics
@@ -107,7 +106,9 @@ async def run_back_office(
     task_status: trio.TaskStatus[Shop] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run everything behind the front door until cancelled; `started()` carries the Shop."""
-    hub, heartbeat, pauses = _listeners(settings, ports)
+    hub, pauses = _listeners(settings, ports)
+    heads = HeadWatch(ports.store, clock=ports.clock)
+    heartbeat = Heartbeat(heads.look_at)
     metrics, readiness = Metrics(), Readiness()
     readiness.parts["store"] = lambda: "durable" if ports.store.durable else "not durable"
     recorder = Recorder(ports.store, clock=ports.clock, room=settings.messaging.prefetch)
@@ -137,6 +138,7 @@ async def run_back_office(
         metrics.read_from(partial(_readings, hub))
         await nursery.start(ports.store.follow, hub.publish, hub.lost)
         nursery.start_soon(heartbeat.run)
+        nursery.start_soon(heads.run)
         nursery.start_soon(recorder.run)
         await nursery.start(dispatcher.run)
         nursery.start_soon(
@@ -225,6 +227,8 @@ def check(settings: Settings) -> None:
     if settings.messaging.rabbitmq_url is None:
         raise SettingsError("STOREFRONT_RABBITMQ_URL: needed by serve")
     Tokens(settings.auth, clock=time.time)
+    if settings.serving.workers > 1:
+        raise SettingsError("STOREFRONT_WORKERS: one process serves, for now")
 
 
 async def serve(
@@ -311,14 +315,14 @@ async def _services(settings: ServicesSettings) -> AsyncIterator[_Services]:
         )
 
 
-def _listeners(settings: Settings, ports: Ports) -> tuple[Hub, Heartbeat, Pauses]:
+def _listeners(settings: Settings, ports: Ports) -> tuple[Hub, Pauses]:
     pauses = Pauses(ports.uniform)
     hub = Hub(
         max_streams=settings.streams.max_streams,
         max_per_customer=settings.streams.max_streams_per_customer,
         superseded_pause=pauses.superseded,
     )
-    return hub, Heartbeat(), pauses
+    return hub, pauses
 
 
 def _tls(settings: Settings) -> Tls | None:

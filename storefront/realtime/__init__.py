@@ -4,6 +4,9 @@
 * `stream`     one browser: a cursor over its customer's log, a memory channel as its fast path
 * `hub`        the streams of this process by customer; never waits
 * `heartbeat`  one task that pings, warns of and ends what is due
+* `heads`      whether a stream has heard of everything
+* `pauses`     how long a browser is told to wait
+* `drain`      ending all streams over a window
 * `replay`     reading the log for those who came back or fell behind
 * `body`       the stream as a response that Quart enters and always leaves
 """

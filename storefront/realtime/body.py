@@ -120,7 +120,7 @@ class EventStreamBody(ResponseBody):
         found = await self._log.since(stream.customer, cursor)
         if not found.resumable:
             return self._start_over("reset", found.head)
-        stream.position = cursor
+        stream.stand_at(cursor)
         told = {
             "mode": "resumed",
             "replayed": found.head.seq - cursor.seq,
@@ -130,7 +130,7 @@ class EventStreamBody(ResponseBody):
 
     def _start_over(self, mode: str, head: Position) -> bytes:
         # The block of only an id gives a native EventSource a cursor before any event came.
-        self._stream.position = head
+        self._stream.stand_at(head)
         told = {"mode": mode, "position": str(head)}
         return frames.control("stream", told) + frames.cursor(str(head))
 
@@ -200,7 +200,7 @@ class EventStreamBody(ResponseBody):
         if at is not None:
             if here is not None and at.seq <= here.seq:
                 return b""
-            self._stream.position = at
+            self._stream.stand_at(at)
         if self._stream.named and parcel.name:
             return frames.named(parcel.name, parcel.frame)
         return parcel.frame

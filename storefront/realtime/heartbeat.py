@@ -9,6 +9,7 @@ behind them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
@@ -21,11 +22,14 @@ SLICE = 64
 
 
 class Heartbeat:
-    """The wheel. A stream that has ended is dropped when its turn comes, one period later at
-    most.
+    """The wheel. A stream that has ended is dropped when its turn comes, one period later at most.
+
+    Args:
+        beaten: called with the streams of each slice once it has been served.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, beaten: Callable[[Sequence[Stream]], None] = lambda _: None) -> None:
+        self._beaten = beaten
         self._wheel: list[tuple[float, int, Stream]] = []
         self._serial = count()
         self._sooner = trio.Event()
@@ -48,11 +52,12 @@ class Heartbeat:
     async def _serve_due(self) -> None:
         now = trio.current_time()
         while self._wheel and self._wheel[0][0] <= now:
-            for _ in range(SLICE):
-                if not (self._wheel and self._wheel[0][0] <= now):
-                    break
+            served: list[Stream] = []
+            while len(served) < SLICE and self._wheel and self._wheel[0][0] <= now:
                 _, _, stream = heappop(self._wheel)
                 self._schedule(stream, now)
+                served.append(stream)
+            self._beaten(served)
             await trio.lowlevel.checkpoint()
 
     def _schedule(self, stream: Stream, now: float) -> None:

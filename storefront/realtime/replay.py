@@ -1,18 +1,21 @@
 """Reading the log for those who came back or fell behind.
 
 At most READS at a time: after a restart every browser comes at once, and the store has other work
-too. The others wait their turn, their channels filling meanwhile, which costs them one more slice
-and nobody anything else.
+too. The others wait their turn; those who wait for the same piece of the same log share one read.
+A read that has begun is not shared: it may be older than the newcomer's place in the hub, and what
+was recorded between the two would be in neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import trio
 
 from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
+from storefront.errors import StoreUnavailableError
 from storefront.store.contract import Slice, Store
 
 READS = 8
@@ -20,6 +23,15 @@ READS = 8
 # take 3.2 s.
 SLICE_ENTRIES = 500
 SLICE_BYTES = 64 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class _Read:
+    """One read, for all who asked before it began. No outcome: its reader was cancelled."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    found: Slice | None = None
+    failed: StoreUnavailableError | None = None
 
 
 class LogReader:
@@ -34,6 +46,7 @@ class LogReader:
         self._store = store
         self._clock = clock
         self._limiter = trio.CapacityLimiter(READS)
+        self._waiting: dict[tuple[CustomerId, Position], _Read] = {}
 
     async def head(self, customer: CustomerId) -> Position:
         """The last position of a customer's log.
@@ -50,11 +63,31 @@ class LogReader:
         Raises:
             StoreUnavailableError: the log does not answer.
         """
-        async with self._limiter:
-            return await self._store.since(
-                customer,
-                cursor,
-                now=self._clock(),
-                limit=SLICE_ENTRIES,
-                max_bytes=SLICE_BYTES,
-            )
+        while (read := self._waiting.get((customer, cursor))) is not None:
+            await read.done.wait()
+            if read.failed is not None:
+                raise StoreUnavailableError(str(read.failed)) from read.failed
+            if read.found is not None:
+                return read.found
+        return await self._read(customer, cursor)
+
+    async def _read(self, customer: CustomerId, cursor: Position) -> Slice:
+        read = self._waiting[customer, cursor] = _Read()
+        try:
+            async with self._limiter:
+                self._waiting.pop((customer, cursor))
+                read.found = await self._store.since(
+                    customer,
+                    cursor,
+                    now=self._clock(),
+                    limit=SLICE_ENTRIES,
+                    max_bytes=SLICE_BYTES,
+                )
+        except StoreUnavailableError as exc:
+            read.failed = exc
+            raise
+        finally:
+            if self._waiting.get((customer, cursor)) is read:
+                del self._waiting[customer, cursor]
+            read.done.set()
+        return read.found

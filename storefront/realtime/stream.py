@@ -68,6 +68,7 @@ class Stream:
     Attributes:
         customer: whose events it carries, and nobody else's.
         position: the last position written; None until the opening has been read.
+        offered: the last position that came to it in any way, written yet or not.
         behind: what the channel holds is no longer all there is.
         ended: why the stream is ending; None while it lives.
     """
@@ -84,6 +85,7 @@ class Stream:
         self.customer = customer
         self.named = named
         self.position: Position | None = None
+        self.offered: Position | None = None
         self.behind = False
         self.ended: EndReason | None = None
         self.farewell = b""
@@ -114,6 +116,17 @@ class Stream:
             self.behind = True
         else:
             self._bytes += size
+            self.offered = parcel.position or self.offered
+
+    def stand_at(self, position: Position) -> None:
+        """Everything up to here has been written."""
+        self.position = position
+        if (
+            self.offered is None
+            or position.epoch != self.offered.epoch
+            or position.seq > self.offered.seq
+        ):
+            self.offered = position
 
     def tell(self, frame: bytes) -> None:
         """Have a control frame written before what waits; falling behind does not lose it."""

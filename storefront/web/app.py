@@ -20,7 +20,10 @@ log = structlog.get_logger(__name__)
 LONGEST_BODY = 64 * 1024
 
 
-def create_app(parts: WebParts) -> QuartTrio:
+App = QuartTrio
+
+
+def create_app(parts: WebParts) -> App:
     """The application over these parts."""
     app = QuartTrio("storefront", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY

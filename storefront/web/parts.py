@@ -17,6 +17,9 @@ from storefront.settings import AuthSettings, StreamSettings
 from storefront.telemetry.metrics import Metrics
 from storefront.web.auth import Tokens
 
+# Further routes that the composition root hands in without having to know Quart.
+Page = Blueprint
+
 Phase = Literal["starting", "ready", "draining"]
 
 
@@ -48,4 +51,4 @@ class WebParts:
     metrics: Metrics
     readiness: Readiness
     clock: Callable[[], float]
-    pages: Sequence[Blueprint] = ()
+    pages: Sequence[Page] = ()

@@ -23,6 +23,9 @@ def test_whatever_a_browser_sends_is_no_error_and_has_one_spelling(text):
     assert found is None or str(found) == text
 
 
-@pytest.mark.parametrize("text", ["", "-", "a-", "-1", "a-01", "a--1", "a-1 ", "a-1\n", "a-\u0661", "a-1e3", "a" * 65 + "-1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "-", "a-", "-1", "a-01", "a--1", "a-1 ", "a-1\n", "a-\u0661", "a-1e3", "a" * 65 + "-1"],
+)
 def test_these_are_no_positions(text):
     assert Position.parse(text) is None

@@ -79,14 +79,24 @@ class Office:
     async def publish(self, kind: str, body: dict | bytes, **changes) -> None:
         given = body if isinstance(body, dict) else {}
         message = wolverine(
-            f"Messages.Contracts.{kind}", given, message_id=guid(next(self.serial)), sent_at=EPOCH, source="Test"
+            f"Messages.Contracts.{kind}",
+            given,
+            message_id=guid(next(self.serial)),
+            sent_at=EPOCH,
+            source="Test",
         )
         if isinstance(body, bytes):
             changes["body"] = body
         await self.broker.publish(QUEUE.name, _replace(message, **changes))
 
-    async def add_item(self, customer: str = ALICE, cart: int = 1, count: int | None = 1, **changes) -> None:
-        body = {"cartId": guid(cart), "customerId": customer, "addedAt": "2026-02-17T21:58:44+00:00"}
+    async def add_item(
+        self, customer: str = ALICE, cart: int = 1, count: int | None = 1, **changes
+    ) -> None:
+        body: dict[str, object] = {
+            "cartId": guid(cart),
+            "customerId": customer,
+            "addedAt": "2026-02-17T21:58:44+00:00",
+        }
         if count is not None:
             body |= {"itemCount": count, "totalAmount": Decimal("1.00")}
         await self.publish("Shopping.ItemAdded", body, **changes)
@@ -94,13 +104,21 @@ class Office:
     async def place_order(self, order: int, customer: str = ALICE) -> None:
         await self.publish(
             "Orders.OrderPlaced",
-            {"orderId": guid(order), "customerId": customer, "placedAt": "2026-02-17T22:00:00+00:00"},
+            {
+                "orderId": guid(order),
+                "customerId": customer,
+                "placedAt": "2026-02-17T22:00:00+00:00",
+            },
         )
 
     async def authorize(self, order: int) -> None:
         await self.publish(
             "Payments.PaymentAuthorized",
-            {"paymentId": guid(7), "orderId": guid(order), "authorizedAt": "2026-02-17T22:00:01+00:00"},
+            {
+                "paymentId": guid(7),
+                "orderId": guid(order),
+                "authorizedAt": "2026-02-17T22:00:01+00:00",
+            },
         )
 
     def events(self, customer: str = ALICE) -> list[dict]:
@@ -123,7 +141,9 @@ def clock() -> float:
 
 @pytest.fixture
 async def office(nursery):
-    store = MemoryStore(window=300.0, kept_ids=200, token=(f"e{n}" for n in itertools.count()).__next__)
+    store = MemoryStore(
+        window=300.0, kept_ids=200, token=(f"e{n}" for n in itertools.count()).__next__
+    )
     broker, neighbours = MemoryBroker(), Neighbours()
     stopping, left = trio.Event(), trio.Event()
     made = Office(broker, store, neighbours, stopping, left)
@@ -142,7 +162,15 @@ async def office(nursery):
     await nursery.start(partial(store.follow, made.recorded.extend, lambda: None))
 
     async def consume() -> None:
-        consume = partial(stand_by, broker, QUEUE, dispatcher, prefetch=100, stopping=stopping, tell=made.states.append)
+        consume = partial(
+            stand_by,
+            broker,
+            QUEUE,
+            dispatcher,
+            prefetch=100,
+            stopping=stopping,
+            tell=made.states.append,
+        )
         await keep_running("consumer", consume, on=BrokerError)
         left.set()
 

@@ -14,7 +14,9 @@ from tests.messaging.conftest import ALICE, BOB, EPOCH, QUEUE, guid
 wait = trio.testing.wait_all_tasks_blocked
 
 
-async def test_a_message_is_recorded_and_only_then_acknowledged(office, autojump_clock, monkeypatch):
+async def test_a_message_is_recorded_and_only_then_acknowledged(
+    office, autojump_clock, monkeypatch
+):
     order = []
     record = office.store.record
 
@@ -57,7 +59,9 @@ async def test_a_cart_that_is_gone_emits_nothing_and_is_settled(office, autojump
     assert office.outcomes == {("cart-gone", ""): 1}
 
 
-async def test_a_slow_answer_holds_its_own_customer_only_and_keeps_that_customers_order(office, autojump_clock):
+async def test_a_slow_answer_holds_its_own_customer_only_and_keeps_that_customers_order(
+    office, autojump_clock
+):
     office.neighbours.carts[guid(1)] = Totals(item_count=1, total_amount=Decimal(1))
     office.neighbours.slow[guid(1)] = 1.5
     await office.add_item(ALICE, cart=1, count=None)
@@ -70,7 +74,9 @@ async def test_a_slow_answer_holds_its_own_customer_only_and_keeps_that_customer
     assert [event["itemCount"] for event in office.events(ALICE)] == [1, 2]
 
 
-async def test_an_order_is_placed_by_what_order_placed_said_and_orders_is_asked_nothing(office, autojump_clock):
+async def test_an_order_is_placed_by_what_order_placed_said_and_orders_is_asked_nothing(
+    office, autojump_clock
+):
     await office.place_order(5)
     await office.authorize(5)
     await wait()
@@ -79,7 +85,9 @@ async def test_an_order_is_placed_by_what_order_placed_said_and_orders_is_asked_
     assert await office.store.owner(guid(5), now=EPOCH) == ALICE
 
 
-async def test_an_order_placed_elsewhere_is_asked_of_orders_once_and_remembered(office, autojump_clock):
+async def test_an_order_placed_elsewhere_is_asked_of_orders_once_and_remembered(
+    office, autojump_clock
+):
     office.neighbours.orders[guid(6)] = BOB
     office.neighbours.slow[guid(6)] = 0.5
     for _ in range(3):
@@ -97,7 +105,9 @@ async def test_an_order_in_the_store_is_not_asked_of_orders(office, autojump_clo
     assert office.neighbours.asked == {}
 
 
-async def test_an_unknown_order_is_tried_ten_times_in_ten_minutes_and_then_dead_lettered_with_the_reason(office, autojump_clock):
+async def test_an_unknown_order_is_tried_ten_times_in_ten_minutes_and_then_dead_lettered_with_the_reason(
+    office, autojump_clock
+):
     await office.authorize(9)
     await trio.sleep(551)
     assert office.broker.dead_letters == []
@@ -120,7 +130,9 @@ async def test_an_order_that_becomes_known_meanwhile_is_sent(office, autojump_cl
     assert office.broker.dead_letters == []
 
 
-async def test_a_service_that_is_away_is_not_counted_and_waited_for_up_to_a_day(office, autojump_clock):
+async def test_a_service_that_is_away_is_not_counted_and_waited_for_up_to_a_day(
+    office, autojump_clock
+):
     office.neighbours.fails = DownstreamTimeoutError("orders", "away")
     office.neighbours.orders[guid(9)] = ALICE
     await office.authorize(9)
@@ -131,7 +143,9 @@ async def test_a_service_that_is_away_is_not_counted_and_waited_for_up_to_a_day(
     assert len(office.events()) == 1
 
 
-async def test_a_service_that_is_away_for_more_than_a_day_is_a_dead_letter_with_its_reason(office, autojump_clock):
+async def test_a_service_that_is_away_for_more_than_a_day_is_a_dead_letter_with_its_reason(
+    office, autojump_clock
+):
     office.neighbours.fails = DownstreamTimeoutError("shopping", "away")
     await office.add_item(count=None)
     await trio.sleep(24 * 3600 + 60)
@@ -139,7 +153,9 @@ async def test_a_service_that_is_away_for_more_than_a_day_is_a_dead_letter_with_
     assert letter.headers["x-storefront-reason"] == "unreachable"
 
 
-async def test_a_poison_message_is_dead_lettered_with_its_reason_and_delays_nobody(office, autojump_clock, monkeypatch):
+async def test_a_poison_message_is_dead_lettered_with_its_reason_and_delays_nobody(
+    office, autojump_clock, monkeypatch
+):
     from storefront.messaging import memory
 
     park = memory.MemorySession.dead_letter
@@ -162,9 +178,13 @@ async def test_a_poison_message_is_dead_lettered_with_its_reason_and_delays_nobo
 
 
 @pytest.mark.parametrize(
-    ("kind", "outcome"), [("Returns.ExchangePartialRefundIssued", "unknown-type"), ("", "unknown-type")], ids=["new", "none"]
+    ("kind", "outcome"),
+    [("Returns.ExchangePartialRefundIssued", "unknown-type"), ("", "unknown-type")],
+    ids=["new", "none"],
 )
-async def test_an_unknown_type_is_acknowledged_and_counted_and_never_dead_lettered(office, autojump_clock, kind, outcome):
+async def test_an_unknown_type_is_acknowledged_and_counted_and_never_dead_lettered(
+    office, autojump_clock, kind, outcome
+):
     await office.publish(kind, {"anything": 1}, type=kind)
     await wait()
     assert office.outcomes == {(outcome, ""): 1}
@@ -173,7 +193,9 @@ async def test_an_unknown_type_is_acknowledged_and_counted_and_never_dead_letter
 
 
 async def test_wolverines_ping_is_acknowledged(office, autojump_clock):
-    await office.publish("x", b"\x01\x02\x03\x04", type="wolverine-ping", content_type="wolverine/ping")
+    await office.publish(
+        "x", b"\x01\x02\x03\x04", type="wolverine-ping", content_type="wolverine/ping"
+    )
     await wait()
     assert office.outcomes == {("ping", ""): 1}
 
@@ -201,7 +223,9 @@ async def test_two_messages_without_an_id_are_one_when_type_and_body_are(office,
     assert [event["itemCount"] for event in office.events()] == [1, 2]
 
 
-async def test_while_the_store_is_away_nothing_is_acknowledged_and_all_arrives_after(office, autojump_clock, monkeypatch):
+async def test_while_the_store_is_away_nothing_is_acknowledged_and_all_arrives_after(
+    office, autojump_clock, monkeypatch
+):
     record = office.store.record
 
     async def away(*_args, **_kwargs):
@@ -218,7 +242,9 @@ async def test_while_the_store_is_away_nothing_is_acknowledged_and_all_arrives_a
     assert [event["itemCount"] for event in office.events()] == list(range(150))
 
 
-async def test_a_broker_that_vanishes_and_comes_back_loses_nothing_and_doubles_nothing(office, autojump_clock):
+async def test_a_broker_that_vanishes_and_comes_back_loses_nothing_and_doubles_nothing(
+    office, autojump_clock
+):
     for n in range(20):
         await office.add_item(count=n)
     office.broker.cut()
@@ -231,7 +257,9 @@ async def test_a_broker_that_vanishes_and_comes_back_loses_nothing_and_doubles_n
     assert office.unsettled == 0
 
 
-async def test_asked_to_stop_it_finishes_what_is_in_hand_and_leaves_the_rest_in_its_place(office, autojump_clock):
+async def test_asked_to_stop_it_finishes_what_is_in_hand_and_leaves_the_rest_in_its_place(
+    office, autojump_clock
+):
     office.neighbours.carts[guid(1)] = Totals(item_count=1, total_amount=Decimal(1))
     office.neighbours.slow[guid(1)] = 1.0
     await office.add_item(count=None)
@@ -246,7 +274,9 @@ async def test_asked_to_stop_it_finishes_what_is_in_hand_and_leaves_the_rest_in_
     assert office.unsettled == 1
 
 
-async def test_a_queue_that_another_consumes_is_asked_for_every_second(office, autojump_clock, nursery):
+async def test_a_queue_that_another_consumes_is_asked_for_every_second(
+    office, autojump_clock, nursery
+):
     office.broker.cut()
     await wait()
     office.broker.mend()
@@ -254,5 +284,7 @@ async def test_a_queue_that_another_consumes_is_asked_for_every_second(office, a
         await trio.sleep(10.2)
     await office.add_item()
     await trio.sleep(1)
-    assert office.states == ["consuming", "unreachable", "standing by"] + ["standing by"] * 9 + ["consuming"]
+    assert office.states == ["consuming", "unreachable", "standing by"] + ["standing by"] * 9 + [
+        "consuming"
+    ]
     assert len(office.events()) == 1

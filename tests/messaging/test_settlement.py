@@ -51,8 +51,14 @@ def test_one_that_is_left_is_not_waited_for_and_never_acknowledged():
     assert settlement.due() == [Ack(2, multiple=False)]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["took", "settle", "due"]), st.integers(0, 30)), max_size=120))
-def test_a_broker_that_obeys_the_acks_never_drops_an_unfinished_message_and_keeps_no_finished_one(steps):
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["took", "settle", "due"]), st.integers(0, 30)), max_size=120
+    )
+)
+def test_a_broker_that_obeys_the_acks_never_drops_an_unfinished_message_and_keeps_no_finished_one(
+    steps,
+):
     settlement = Settlement()
     at_broker: set[int] = set()
     finished: set[int] = set()

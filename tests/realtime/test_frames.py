@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from storefront.realtime import frames
 
-LINE = st.text(st.characters(blacklist_characters="\r\n\0", blacklist_categories=["Cs"]), min_size=1)
+LINE = st.text(
+    st.characters(blacklist_characters="\r\n\0", blacklist_categories=["Cs"]), min_size=1
+)
 # Line ends and the characters other languages take for them, often.
 NASTY = st.text(st.sampled_from("ab:\r\n\u2028\u2029\x85\v\f é\U0001f600 "), max_size=30)
 
@@ -91,7 +93,9 @@ def test_a_ping_is_a_comment_of_exactly_these_bytes():
     assert parse(frames.PING) == ([], "", None)
 
 
-@given(st.lists(st.sampled_from(["event", "control", "cursor", "retry", "ping"]), max_size=20), NASTY)
+@given(
+    st.lists(st.sampled_from(["event", "control", "cursor", "retry", "ping"]), max_size=20), NASTY
+)
 def test_blocks_joined_in_any_order_never_run_into_one_another(kinds, data):
     made = {
         "event": frames.event("e-1", data.encode()),
@@ -102,7 +106,9 @@ def test_blocks_joined_in_any_order_never_run_into_one_another(kinds, data):
     }
     events, _, _ = parse(b"".join(made[kind] for kind in kinds))
     assert [kind for kind, _, _ in events] == [
-        {"event": "message", "control": "stream"}[kind] for kind in kinds if kind in {"event", "control"}
+        {"event": "message", "control": "stream"}[kind]
+        for kind in kinds
+        if kind in {"event", "control"}
     ]
 
 

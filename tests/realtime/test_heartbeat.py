@@ -13,7 +13,9 @@ def open_stream(**changes) -> Stream:
     return Stream(ALICE, **({"now": trio.current_time(), "every": 30.0} | changes))
 
 
-async def test_thousands_due_at_once_go_out_in_slices_between_which_others_get_a_turn(nursery, autojump_clock):
+async def test_thousands_due_at_once_go_out_in_slices_between_which_others_get_a_turn(
+    nursery, autojump_clock
+):
     heartbeat, streams, turns = Heartbeat(), [], 0
 
     async def somebody_else() -> None:
@@ -34,7 +36,9 @@ async def test_thousands_due_at_once_go_out_in_slices_between_which_others_get_a
     nursery.cancel_scope.cancel()
 
 
-async def test_a_stream_that_expires_before_all_others_wakes_the_wheel_in_time(nursery, autojump_clock):
+async def test_a_stream_that_expires_before_all_others_wakes_the_wheel_in_time(
+    nursery, autojump_clock
+):
     heartbeat = Heartbeat()
     nursery.start_soon(heartbeat.run)
     heartbeat.add(open_stream(), 0)

@@ -19,7 +19,9 @@ BOB = CustomerId("22222222-2222-2222-2222-222222222222")
 
 
 def hub(**changes) -> Hub:
-    return Hub(**({"max_streams": 10, "max_per_customer": 3, "superseded_pause": lambda: 60.0} | changes))
+    return Hub(
+        **({"max_streams": 10, "max_per_customer": 3, "superseded_pause": lambda: 60.0} | changes)
+    )
 
 
 def open_stream(customer: CustomerId = ALICE, **changes) -> Stream:
@@ -57,7 +59,9 @@ def test_a_frame_is_encoded_once_for_all_streams_of_a_customer():
 
 
 def test_there_is_no_way_to_reach_everybody():
-    verbs = {name for name, _ in inspect.getmembers(Hub, inspect.isfunction) if not name.startswith("_")}
+    verbs = {
+        name for name, _ in inspect.getmembers(Hub, inspect.isfunction) if not name.startswith("_")
+    }
     assert verbs == {"join", "leave", "close", "publish", "lost", "streams", "statistics"}
     assert inspect.signature(Entry).parameters["customer"].default is inspect.Parameter.empty
 

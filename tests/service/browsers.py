@@ -56,11 +56,19 @@ class Tab:
 
     @property
     def events(self) -> list[dict]:
-        return [json.loads(data) for block in self.blocks if (data := data_of(block)) and "event:" not in block]
+        return [
+            json.loads(data)
+            for block in self.blocks
+            if (data := data_of(block)) and "event:" not in block
+        ]
 
     @property
     def ids(self) -> list[str]:
-        return [found[1] for block in self.blocks if "data:" in block and (found := re.search(r"^id: (.*)$", block, re.M))]
+        return [
+            found[1]
+            for block in self.blocks
+            if "data:" in block and (found := re.search(r"^id: (.*)$", block, re.MULTILINE))
+        ]
 
     def controls(self, name: str) -> list[dict]:
         return [json.loads(data_of(block)) for block in self.blocks if f"event: {name}" in block]
@@ -74,7 +82,9 @@ def data_of(block: str) -> str:
 
 
 @asynccontextmanager
-async def open_tab(app: QuartTrio, token: str | None, path: str = "/sse/storefront", **headers: str) -> AsyncIterator[Tab]:
+async def open_tab(
+    app: QuartTrio, token: str | None, path: str = "/sse/storefront", **headers: str
+) -> AsyncIterator[Tab]:
     """A stream that is being read until the block is left."""
     client = app.test_client()
     client.http_connection_class = StreamConnection

@@ -13,7 +13,13 @@ import trio
 from storefront.messaging.envelope import wolverine
 from storefront.messaging.memory import MemoryBroker
 from storefront.service import Ports, Shop, run_back_office
-from storefront.settings import AuthSettings, MessagingSettings, ServicesSettings, Settings, StreamSettings
+from storefront.settings import (
+    AuthSettings,
+    MessagingSettings,
+    ServicesSettings,
+    Settings,
+    StreamSettings,
+)
 from storefront.store.memory import MemoryStore
 from storefront.web.auth import mint
 
@@ -42,8 +48,12 @@ class World:
     def app(self):
         return self.shop.app
 
-    def token(self, customer: str | None = ALICE, lifetime: float = 3600.0, roles: tuple[str, ...] = ()) -> str:
-        return mint(self.settings.auth, customer=customer, now=wall_clock(), lifetime=lifetime, roles=roles)
+    def token(
+        self, customer: str | None = ALICE, lifetime: float = 3600.0, roles: tuple[str, ...] = ()
+    ) -> str:
+        return mint(
+            self.settings.auth, customer=customer, now=wall_clock(), lifetime=lifetime, roles=roles
+        )
 
     async def publish(self, kind: str, body: dict, message_id: str | None = None) -> None:
         message = wolverine(
@@ -69,7 +79,9 @@ class World:
 
 
 SETTINGS = Settings(
-    auth=AuthSettings(jwt_secret=SECRET, cookie_name="storefront", cors_origins=("http://localhost:5238",)),
+    auth=AuthSettings(
+        jwt_secret=SECRET, cookie_name="storefront", cors_origins=("http://localhost:5238",)
+    ),
     streams=StreamSettings(max_streams=50, max_streams_per_customer=3),
     messaging=MessagingSettings(prefetch=100),
     # Nobody is there: what would be asked of a neighbour fails at once.
@@ -79,10 +91,14 @@ SETTINGS = Settings(
 
 @pytest.fixture
 async def world(nursery, autojump_clock):
-    store = MemoryStore(window=300.0, kept_ids=200, token=(f"e{n}" for n in itertools.count()).__next__)
+    store = MemoryStore(
+        window=300.0, kept_ids=200, token=(f"e{n}" for n in itertools.count()).__next__
+    )
     broker = MemoryBroker()
     nursery.start_soon(broker.run)
-    ports = Ports(store=store, broker=broker, clock=wall_clock, uniform=lambda low, high: (low + high) / 2)
+    ports = Ports(
+        store=store, broker=broker, clock=wall_clock, uniform=lambda low, high: (low + high) / 2
+    )
     shop = await nursery.start(run_back_office, SETTINGS, ports)
     await trio.testing.wait_all_tasks_blocked()
     yield World(shop, SETTINGS, store, broker)

@@ -41,7 +41,10 @@ async def test_not_ready_then_settle_then_end_streams_then_the_door(world, nurse
     diary: list[tuple[float, str]] = []
     slow_settling = replace(world.shop, consumer_left=trio.Event())
     nursery.start_soon(keep, diary, slow_settling)
-    async with open_tab(world.app, world.token(ALICE)) as one, open_tab(world.app, world.token(BOB)) as two:
+    async with (
+        open_tab(world.app, world.token(ALICE)) as one,
+        open_tab(world.app, world.token(BOB)) as two,
+    ):
         nursery.start_soon(lambda: leave(slow_settling, FrontDoor(diary), over=10))
         await trio.sleep(1)
         slow_settling.consumer_left.set()
@@ -51,10 +54,17 @@ async def test_not_ready_then_settle_then_end_streams_then_the_door(world, nurse
     happened = [what for _, what in sorted(diary, key=lambda entry: entry[0])]
     assert set(happened[:3]) == {"not ready", "stop consuming", "writes end within 10"}
     assert happened[3] == "settled"
-    assert sorted(diary)[3:] == [(1, "one ended"), (1, "settled"), (5.5, "nobody new"), (5.5, "two ended")]
+    assert sorted(diary)[3:] == [
+        (1, "one ended"),
+        (1, "settled"),
+        (5.5, "nobody new"),
+        (5.5, "two ended"),
+    ]
 
 
-async def test_a_consumer_that_cannot_settle_holds_the_streams_for_a_quarter_of_the_drain_only(world, nursery, autojump_clock):
+async def test_a_consumer_that_cannot_settle_holds_the_streams_for_a_quarter_of_the_drain_only(
+    world, nursery, autojump_clock
+):
     stuck = replace(world.shop, consumer_left=trio.Event())
     async with open_tab(world.app, world.token(ALICE)) as tab:
         nursery.start_soon(lambda: leave(stuck, FrontDoor([]), over=10))
@@ -74,8 +84,13 @@ async def test_ready_becomes_draining_and_says_so(world, autojump_clock):
     assert (await client.get("/health/live")).status_code == 200
 
 
-@pytest.mark.parametrize("task", ["storefront.realtime.heartbeat.Heartbeat.run", "storefront.messaging.recorder.Recorder.run"])
-async def test_a_task_that_dies_of_a_bug_takes_the_whole_back_office_with_it(task, monkeypatch, autojump_clock):
+@pytest.mark.parametrize(
+    "task",
+    ["storefront.realtime.heartbeat.Heartbeat.run", "storefront.messaging.recorder.Recorder.run"],
+)
+async def test_a_task_that_dies_of_a_bug_takes_the_whole_back_office_with_it(
+    task, monkeypatch, autojump_clock
+):
     from storefront.messaging.memory import MemoryBroker
     from storefront.service import Ports, run_back_office
     from storefront.store.memory import MemoryStore

@@ -10,7 +10,9 @@ from tests.service.browsers import open_tab
 from tests.service.conftest import ALICE, BOB, wall_clock
 
 
-async def test_a_fresh_stream_opens_with_retry_its_verdict_and_a_block_of_only_the_id(world, autojump_clock):
+async def test_a_fresh_stream_opens_with_retry_its_verdict_and_a_block_of_only_the_id(
+    world, autojump_clock
+):
     async with open_tab(world.app, world.token()) as tab:
         position = str(await world.store.position(ALICE, now=wall_clock()))
         assert tab.blocks == [
@@ -23,7 +25,9 @@ async def test_a_fresh_stream_opens_with_retry_its_verdict_and_a_block_of_only_t
         assert tab.connection.headers["X-Accel-Buffering"] == "no"
 
 
-async def test_a_message_becomes_an_unnamed_frame_with_an_id_and_event_type_first(world, autojump_clock):
+async def test_a_message_becomes_an_unnamed_frame_with_an_id_and_event_type_first(
+    world, autojump_clock
+):
     async with open_tab(world.app, world.token()) as tab:
         await world.add_item()
         await trio.testing.wait_all_tasks_blocked()
@@ -59,7 +63,9 @@ async def test_an_event_reaches_every_tab_of_its_customer_and_no_one_elses(world
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["silent", "with events in between"])
-async def test_a_stream_is_pinged_exactly_30_60_and_90_s_after_it_opened(world, nursery, busy, autojump_clock):
+async def test_a_stream_is_pinged_exactly_30_60_and_90_s_after_it_opened(
+    world, nursery, busy, autojump_clock
+):
     async def keep_publishing() -> None:
         while True:
             await world.add_item()
@@ -71,7 +77,9 @@ async def test_a_stream_is_pinged_exactly_30_60_and_90_s_after_it_opened(world, 
         if busy:
             nursery.start_soon(keep_publishing)
         await trio.sleep(95)
-        assert [at - opened for at in tab.times_of(":ping")] == pytest.approx([30, 60, 90], abs=1e-9)
+        assert [at - opened for at in tab.times_of(":ping")] == pytest.approx(
+            [30, 60, 90], abs=1e-9
+        )
         assert (len(tab.events) > 100) is busy
 
 
@@ -105,7 +113,9 @@ async def test_a_reader_that_does_not_read_costs_nothing_and_misses_nothing(worl
         assert [int(each.rpartition("-")[2]) for each in tab.ids] == list(range(1, 2001))
 
 
-async def test_a_browser_that_comes_back_gets_what_it_missed_in_order_and_once(world, autojump_clock):
+async def test_a_browser_that_comes_back_gets_what_it_missed_in_order_and_once(
+    world, autojump_clock
+):
     async with open_tab(world.app, world.token()) as tab:
         await world.add_item(count=1)
         await trio.testing.wait_all_tasks_blocked()
@@ -116,21 +126,30 @@ async def test_a_browser_that_comes_back_gets_what_it_missed_in_order_and_once(w
     async with open_tab(world.app, world.token(), Last_Event_ID=last) as tab:
         await world.add_item(count=4)
         await trio.testing.wait_all_tasks_blocked()
-        assert tab.controls("stream")[0] | {"position": ""} == {"mode": "resumed", "replayed": 2, "position": ""}
+        assert tab.controls("stream")[0] | {"position": ""} == {
+            "mode": "resumed",
+            "replayed": 2,
+            "position": "",
+        }
         assert [event["itemCount"] for event in tab.events] == [2, 3, 4]
 
 
 @pytest.mark.parametrize(
-    "cursor", ["garbage", "e999-1", "{epoch}-99", "{epoch}-01", "x" * 500, "{epoch}-1\u00e9", "{bob}-1"]
+    "cursor",
+    ["garbage", "e999-1", "{epoch}-99", "{epoch}-01", "x" * 500, "{epoch}-1\u00e9", "{bob}-1"],
 )
-async def test_a_cursor_that_means_nothing_here_is_answered_with_reset_and_never_with_other_data(world, cursor, autojump_clock):
+async def test_a_cursor_that_means_nothing_here_is_answered_with_reset_and_never_with_other_data(
+    world, cursor, autojump_clock
+):
     await world.add_item(ALICE)
     await world.add_item(BOB, count=7)
     await trio.testing.wait_all_tasks_blocked()
     alice = await world.store.position(ALICE, now=wall_clock())
     bob = await world.store.position(BOB, now=wall_clock())
     given = cursor.format(epoch=alice.epoch, bob=bob.epoch)
-    async with open_tab(world.app, world.token(), Last_Event_ID=given.encode().decode("latin-1")) as tab:
+    async with open_tab(
+        world.app, world.token(), Last_Event_ID=given.encode().decode("latin-1")
+    ) as tab:
         assert tab.controls("stream") == [{"mode": "reset", "position": str(alice)}]
         assert tab.blocks[-1] == f"id: {alice}"
         assert tab.events == []
@@ -149,17 +168,23 @@ async def test_the_header_beats_the_query(world, autojump_clock):
 
 
 async def test_the_oldest_stream_makes_room_for_the_fourth_of_one_customer(world, autojump_clock):
-    async with open_tab(world.app, world.token()) as oldest, open_tab(world.app, world.token()) as second:
-        async with open_tab(world.app, world.token()), open_tab(world.app, world.token()) as newest:
-            await trio.testing.wait_all_tasks_blocked()
-            assert oldest.ended.is_set()
-            assert oldest.blocks[-2:] == ["retry: 60000", "event: superseded\ndata: {}"]
-            assert not second.ended.is_set()
-            assert not newest.ended.is_set()
+    async with (
+        open_tab(world.app, world.token()) as oldest,
+        open_tab(world.app, world.token()) as second,
+        open_tab(world.app, world.token()),
+        open_tab(world.app, world.token()) as newest,
+    ):
+        await trio.testing.wait_all_tasks_blocked()
+        assert oldest.ended.is_set()
+        assert oldest.blocks[-2:] == ["retry: 60000", "event: superseded\ndata: {}"]
+        assert not second.ended.is_set()
+        assert not newest.ended.is_set()
     assert world.shop.hub.statistics().ended["superseded"] == 1
 
 
-async def test_when_there_is_no_room_the_browser_is_told_busy_with_200_and_comes_back(world, autojump_clock):
+async def test_when_there_is_no_room_the_browser_is_told_busy_with_200_and_comes_back(
+    world, autojump_clock
+):
     from contextlib import AsyncExitStack
 
     async with AsyncExitStack() as stack:
@@ -174,7 +199,9 @@ async def test_when_there_is_no_room_the_browser_is_told_busy_with_200_and_comes
     assert world.shop.hub.statistics().refused == 1
 
 
-async def test_the_drain_ends_streams_one_after_the_other_over_its_window_and_refuses_new_ones(world, autojump_clock):
+async def test_the_drain_ends_streams_one_after_the_other_over_its_window_and_refuses_new_ones(
+    world, autojump_clock
+):
     async with (
         open_tab(world.app, world.token(ALICE)) as first,
         open_tab(world.app, world.token(BOB)) as second,
@@ -203,7 +230,9 @@ async def test_a_stream_outlives_quarts_minute(world, autojump_clock):
 async def test_head_answers_the_headers_and_ends(world, autojump_clock):
     client = world.app.test_client()
     with trio.fail_after(1):
-        answer = await client.head("/sse/storefront", headers={"Authorization": f"Bearer {world.token()}"})
+        answer = await client.head(
+            "/sse/storefront", headers={"Authorization": f"Bearer {world.token()}"}
+        )
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert world.shop.hub.statistics().streams == 0
@@ -216,7 +245,9 @@ async def test_other_methods_are_refused_with_a_problem(world, autojump_clock):
     assert set(answer.headers["Allow"].split(", ")) >= {"GET", "HEAD"}
 
 
-async def test_a_log_that_does_not_answer_is_told_and_the_browser_keeps_its_cursor(world, monkeypatch, autojump_clock):
+async def test_a_log_that_does_not_answer_is_told_and_the_browser_keeps_its_cursor(
+    world, monkeypatch, autojump_clock
+):
     from storefront.errors import StoreUnavailableError
 
     async def away(*_args, **_kwargs):
@@ -234,3 +265,37 @@ async def test_a_browser_that_leaves_is_forgotten_at_once(world, autojump_clock)
         assert world.shop.hub.statistics().streams == 1
     assert world.shop.hub.statistics().streams == 0
     assert world.shop.hub.statistics().ended == {"disconnected": 1}
+
+
+async def test_an_event_whose_announcement_was_lost_is_shown_with_the_next_beat(
+    world, autojump_clock, monkeypatch
+):
+    async with open_tab(world.app, world.token()) as tab:
+        await world.add_item(count=1)
+        await trio.sleep(1)
+        monkeypatch.setattr(world.store._followers, "announce", lambda _: None)
+        await world.add_item(count=2)
+        await trio.sleep(28.9)
+        assert [event["itemCount"] for event in tab.events] == [1]
+        await trio.sleep(0.2)
+        assert [event["itemCount"] for event in tab.events] == [1, 2]
+        assert [at for at, block in tab.came if '"itemCount":2' in block] == [30]
+
+
+async def test_a_stream_that_missed_nothing_asks_the_log_nothing_with_its_beats(
+    world, autojump_clock, monkeypatch
+):
+    async with open_tab(world.app, world.token()) as tab:
+        await world.add_item(count=1)
+        await trio.sleep(1)
+        reads = []
+        since = world.store.since
+
+        async def counted(*args, **kwargs):
+            reads.append(args)
+            return await since(*args, **kwargs)
+
+        monkeypatch.setattr(world.store, "since", counted)
+        await trio.sleep(300)
+        assert len(tab.times_of(":ping")) == 10
+        assert reads == []
