@@ -85,10 +85,10 @@ class AmqpBroker:
 
     @asynccontextmanager
     async def consuming(self, queue: Queue, *, prefetch: int) -> AsyncIterator[AmqpSession]:
-        connection = await self._connected()
+        connection = await self.connected()
         session = AmqpSession(connection, queue, prefetch)
         try:
-            await _crossing(session.open_aio)
+            await crossing(session.open_aio)
             yield session
         finally:
             # No basic.cancel first: closing the channel returns what is unsettled to its old place.
@@ -96,15 +96,20 @@ class AmqpBroker:
                 await aio_as_trio(session.close_aio)()
 
     async def publish(self, queue: str, message: Outgoing) -> None:
-        connection = await self._connected()
-        await _crossing(self._publish_aio, connection, queue, message)
+        connection = await self.connected()
+        await crossing(self._publish_aio, connection, queue, message)
 
     async def aclose(self) -> None:
         """Close the connection; whatever still uses it hears a BrokerError."""
         with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
             await aio_as_trio(self._close_aio)()
 
-    async def _connected(self) -> aio_pika.Connection:
+    async def connected(self) -> aio_pika.Connection:
+        """The connection, made if there is none.
+
+        Raises:
+            BrokerError: the broker cannot be reached.
+        """
         async with self._connecting:
             if self._connection is None or self._connection.is_closed:
                 self._publishing = None
@@ -115,7 +120,7 @@ class AmqpBroker:
         # Cancelling aio-pika in the middle of a connect makes the loop's exit hang (hazards H19c),
         # so the attempt is shielded; it bounds itself.
         with trio.CancelScope(shield=True):
-            return await _crossing(self._connect_aio)
+            return await crossing(self._connect_aio)
         raise AssertionError("nobody cancels this scope")
 
     async def _connect_aio(self) -> aio_pika.Connection:
@@ -140,7 +145,7 @@ class AmqpBroker:
     ) -> None:
         async with self._opening:
             if self._publishing is None or self._publishing.is_closed:
-                self._publishing = await _open_channel_aio(connection)
+                self._publishing = await open_channel_aio(connection)
             channel = self._publishing
         await channel.default_exchange.publish(
             aio_pika.Message(
@@ -186,16 +191,16 @@ class AmqpSession:
             raise self._over or BrokerError("the subscription is over") from None
 
     async def acknowledge(self, acks: Sequence[Ack]) -> None:
-        await _crossing(self._acknowledge_aio, acks)
+        await crossing(self._acknowledge_aio, acks)
 
     async def dead_letter(self, delivery: Delivery, why: Mapping[str, str | int]) -> None:
-        await _crossing(self._dead_letter_aio, delivery, why)
+        await crossing(self._dead_letter_aio, delivery, why)
 
     async def delay(self, delivery: Delivery, seconds: int, notes: Mapping[str, str | int]) -> None:
-        await _crossing(self._delay_aio, delivery, seconds, notes)
+        await crossing(self._delay_aio, delivery, seconds, notes)
 
     async def reject(self, delivery: Delivery) -> None:
-        await _crossing(self._reject_aio, delivery)
+        await crossing(self._reject_aio, delivery)
 
     async def open_aio(self) -> None:
         self._channel = await self._declared_channel_aio()
@@ -224,7 +229,7 @@ class AmqpSession:
         """A channel on which the queue is known to be; declared as Wolverine would (contracts.md
         4.1).
         """
-        channel = await _open_channel_aio(self._connection)
+        channel = await open_channel_aio(self._connection)
         try:
             await self._declare_dead_letters_aio(channel)
             await channel.declare_queue(
@@ -237,7 +242,7 @@ class AmqpSession:
             # Somebody declared it with other arguments, and the broker closed the channel. It is
             # there, and that is all we need.
             log.warning("declared differently", queue=self._queue.name, error=str(exc))
-            channel = await _open_channel_aio(self._connection)
+            channel = await open_channel_aio(self._connection)
             await channel.declare_queue(self._queue.name, passive=True, timeout=ANSWER_TIMEOUT)
         for exchange in self._queue.exchanges:
             queue = await channel.get_queue(self._queue.name, ensure=False)
@@ -314,15 +319,36 @@ class AmqpSession:
         """
         async with self._opening:
             if self._aside is None or self._aside.is_closed:
-                self._aside = await _open_channel_aio(self._connection)
+                self._aside = await open_channel_aio(self._connection)
             return self._aside
 
 
-async def _open_channel_aio(connection: aio_pika.Connection) -> AbstractChannel:
+async def open_channel_aio(connection: aio_pika.Connection) -> AbstractChannel:
     """A channel with confirms, on which what cannot be routed is an error and not silence."""
     channel = connection.channel(publisher_confirms=True, on_return_raises=True)
     await channel.initialize(timeout=ANSWER_TIMEOUT)
     return channel
+
+
+async def visit_broker(url: str, use: Callable[[AmqpBroker], Awaitable[T]]) -> T:
+    """For a command: the island and the broker, for as long as `use` takes.
+
+    Raises:
+        BrokerError: whatever went wrong; alone, and not in the groups of the island's nurseries.
+    """
+    outcome: list[T] = []
+    failure: BrokerError | None = None
+    async with open_island():
+        broker = AmqpBroker(url)
+        try:
+            outcome.append(await use(broker))
+        except BrokerError as exc:
+            failure = exc
+        finally:
+            await broker.aclose()
+    if failure is not None:
+        raise failure
+    return outcome[0]
 
 
 def _delay_arguments(queue: str, seconds: int) -> dict[str, Any]:
@@ -348,13 +374,13 @@ def _delivery(queue: str, message: AbstractIncomingMessage) -> Delivery:
         headers={
             key: text
             for key, value in message.headers.items()
-            if (text := _header(value)) is not None
+            if (text := header(value)) is not None
         },
         redelivered=bool(message.redelivered),
     )
 
 
-def _header(value: object) -> str | int | None:
+def header(value: object) -> str | int | None:
     """A header as text or number. Clients may hand text over as bytes; tables and times mean
     nothing to us.
     """
@@ -375,7 +401,7 @@ def _copy(delivery: Delivery, notes: Mapping[str, str | int]) -> aio_pika.Messag
     )
 
 
-async def _crossing(function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
+async def crossing(function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
     """Cross to the island and back; what goes wrong there is a BrokerError here."""
     try:
         answer: T = await aio_as_trio(function)(*args)
