@@ -149,7 +149,7 @@ class Store(Protocol):
         """The customer's view generation; "" until the first event.
 
         A store whose view cache lives in its own process may forget generations, with it or at a
-        bound, but never answers one that was replaced.
+        bound, but within HEAD_LIFE never answers one that was replaced.
         """
         ...
 

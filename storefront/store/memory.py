@@ -70,17 +70,11 @@ class MemoryStore:
         self, customer: CustomerId, cursor: Position, *, now: float, limit: int, max_bytes: int
     ) -> Slice:
         await trio.lowlevel.checkpoint()
-        log = self._open(customer, now)
+        log = self._ask(customer, now)
         self._trim(log, now)
         first = log.seq - len(log.entries) + 1
         after = cursor.seq + 1 - first
-        if cursor != log.head and not (
-            cursor.epoch == log.epoch
-            and 0 <= after < len(log.entries)
-            # Trimming stops at the first that can be read; if the clock was set back, this may be
-            # an older one behind it.
-            and now - log.entries[after].recorded_at <= self._window
-        ):
+        if cursor.epoch != log.epoch or not 0 <= after <= len(log.entries):
             return Slice(resumable=False, entries=(), head=log.head)
         entries: list[Entry] = []
         size = 0
@@ -93,7 +87,7 @@ class MemoryStore:
 
     async def position(self, customer: CustomerId, *, now: float) -> Position:
         await trio.lowlevel.checkpoint()
-        return self._open(customer, now).head
+        return self._ask(customer, now).head
 
     async def heads(
         self, customers: Collection[CustomerId], *, now: float
@@ -148,6 +142,7 @@ class MemoryStore:
         if recording.message_id in log.ids:
             return None
         log.seq += 1
+        log.touched = max(log.touched, now)
         log.generation = self._token()
         log.ids[recording.message_id] = now
         entry = Entry(
@@ -180,10 +175,12 @@ class MemoryStore:
         if log is None:
             log = self._logs[customer] = _Log(epoch=self._token(), touched=now)
         elif now - log.touched > HEAD_LIFE:
-            # Facts live longer than a numbering, and no generation ever comes back.
-            log = self._logs[customer] = _Log(
-                epoch=self._token(), touched=now, generation=log.generation, facts=log.facts
-            )
+            # Facts live longer than a numbering.
+            log = self._logs[customer] = _Log(epoch=self._token(), touched=now, facts=log.facts)
+        return log
+
+    def _ask(self, customer: CustomerId, now: float) -> _Log:
+        log = self._open(customer, now)
         log.touched = max(log.touched, now)
         return log
 

@@ -1,0 +1,46 @@
+"""Each customer's view generation, where the views' cache lives in the same process.
+
+A generation guards what is kept in memory, so memory is where it belongs: asking costs no thread
+and renewing no commit. It may be forgotten, with the process or at the bound; what may never happen
+is that an old one comes back, because a view read before an event would then pass for a new one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from storefront.domain.ids import CustomerId
+
+# As many customers as a process may have streams of, and as many again who only look at pages. At
+# the bound the longest unchanged is forgotten, and costs everybody forgotten one reading anew.
+GENERATIONS_KEPT = 40_000
+
+
+class Generations:
+    """The generations of the customers who had an event lately.
+
+    Args:
+        token: makes a new one: random, and never the same twice.
+        kept: how many are remembered.
+    """
+
+    def __init__(self, token: Callable[[], str], *, kept: int = GENERATIONS_KEPT) -> None:
+        self._token = token
+        self._kept = kept
+        self._current: OrderedDict[CustomerId, str] = OrderedDict()
+        self._of_the_forgotten = ""
+
+    def of(self, customer: CustomerId) -> str:
+        """The customer's generation; "" while no event of anybody was ever forgotten."""
+        return self._current.get(customer, self._of_the_forgotten)
+
+    def renew(self, customer: CustomerId) -> str:
+        """Give the customer a new one."""
+        generation = self._current[customer] = self._token()
+        self._current.move_to_end(customer)
+        if len(self._current) > self._kept:
+            self._current.popitem(last=False)
+            # Not "" again, nor what was said of the forgotten before: see the module's docstring.
+            self._of_the_forgotten = self._token()
+        return generation
