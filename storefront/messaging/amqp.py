@@ -129,7 +129,8 @@ class AmqpBroker:
             await connection.connect(timeout=CONNECT_TIMEOUT)
         except BaseException:
             with suppress(*_BROKER_ERRORS):
-                await connection.close()
+                # asyncio's side: a cancellation there is thrown once and does not come again.
+                await connection.close()  # noqa: ASYNC102 - as just said
             raise
         # The transport tells when it is gone; the connection object itself does not become `closed`
         # by that.
