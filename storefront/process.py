@@ -5,6 +5,9 @@
 2    a setting cannot be used: one line on standard error
 70   asked to leave and still here five seconds after the drain: a defect (EX_SOFTWARE)
 128+ asked twice: gone at once, by the number of the second signal
+
+The signals are handled by Python and not through Trio's receiver: a loop that no longer turns would
+hear of neither the first nor the second.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
-from typing import TypeVar, TypeVarTuple
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 import structlog
 import trio
@@ -25,10 +30,10 @@ from storefront.errors import SettingsError
 log = structlog.get_logger(__name__)
 
 LAST_RESORT_AFTER_DRAIN = 5.0
+# Seconds for the last words. A pipe that nobody reads takes none, and the process leaves anyway.
+LAST_WORDS = 1.0
 EXIT_BUG, EXIT_SETTINGS, EXIT_STUCK = 1, 2, 70
 
-Args = TypeVarTuple("Args")
-T = TypeVar("T")
 Serve = Callable[[trio.Event], Awaitable[None]]
 
 
@@ -55,59 +60,91 @@ def run_process(serve: Serve, *, drain: float) -> int:
 
 def refuse(error: BaseException) -> int:
     """One line for the operator, and the exit code that goes with it."""
-    print(f"storefront: {error}", file=sys.stderr)  # noqa: T201 - for a person at a terminal
+    # Some words are a library's own, and of several lines.
+    print(f"storefront: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201 - for a person at a terminal
     return EXIT_SETTINGS
 
 
 async def _until_signalled(serve: Serve, drain: float) -> None:
     stop = trio.Event()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(_listen_to_signals, stop, drain)
+    with _signals_set(stop, drain):
         await serve(stop)
-        nursery.cancel_scope.cancel()
 
 
-async def _listen_to_signals(
-    stop: trio.Event, drain: float, *, task_status: trio.TaskStatus[None]
-) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for number in signals:
-            if stop.is_set():
-                log.warning("asked twice; leaving at once", signal=signal.Signals(number).name)
-                os._exit(128 + number)
-            log.info("leaving", signal=signal.Signals(number).name, drain=drain)
-            stop.set()
-            _arm_last_resort(drain + LAST_RESORT_AFTER_DRAIN)
+@contextmanager
+def _signals_set(stop: trio.Event, drain: float) -> Iterator[None]:
+    """Have the first signal set `stop` and arm the last resort, and the second end the process."""
+    loop = trio.lowlevel.current_trio_token()
+    # Started now and woken then: between any two bytecodes is no place to start a thread.
+    armed = threading.Event()
+    _start_last_resort(armed, drain + LAST_RESORT_AFTER_DRAIN)
+
+    def leave(name: str) -> None:
+        log.info("leaving", signal=name, drain=drain, again="ends at once")
+        stop.set()
+
+    def heard(number: int, _frame: FrameType | None) -> None:
+        if armed.is_set():
+            os._exit(128 + number)
+        armed.set()
+        # Finished in this very moment: then there is nobody left to tell.
+        with suppress(trio.RunFinishedError):
+            loop.run_sync_soon(leave, signal.Signals(number).name)
+
+    before = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _arm_last_resort(seconds: float) -> None:
+def _start_last_resort(armed: threading.Event, seconds: float) -> None:
     # A thread, because what it guards against may be a loop that no longer turns. Daemonic, so that
     # it never keeps a process that has finished.
     root = trio.lowlevel.current_root_task()
-    timer = threading.Timer(seconds, _give_up, args=(root,))
-    timer.daemon = True
-    timer.start()
+
+    def wait() -> None:
+        armed.wait()
+        time.sleep(seconds)
+        _give_up(root)
+
+    threading.Thread(target=wait, name="last resort", daemon=True).start()
 
 
 def _give_up(root: trio.lowlevel.Task | None) -> None:
-    print("storefront: still here after the drain; tasks:", file=sys.stderr)  # noqa: T201 - last words
-    if root is not None:
-        for line in task_tree(root):
+    silent = threading.Timer(LAST_WORDS, os._exit, (EXIT_STUCK,))
+    silent.daemon = True
+    silent.start()
+    try:
+        print("storefront: still here after the drain; tasks:", file=sys.stderr)  # noqa: T201 - last words
+        # The tree may change while it is read: the loop, if it turns, is another thread.
+        for line in task_tree(root) if root is not None else ():
             print(line, file=sys.stderr)  # noqa: T201 - as above
-    faulthandler.dump_traceback(file=sys.stderr)
-    os._exit(EXIT_STUCK)
+        faulthandler.dump_traceback(file=sys.stderr)
+    finally:
+        os._exit(EXIT_STUCK)
 
 
 def task_tree(task: trio.lowlevel.Task, depth: int = 0) -> list[str]:
     """The tasks below one, a line each, indented, with the place where each waits."""
-    frames = list(task.iter_await_frames())
-    where = f"{frames[-1][0].f_code.co_qualname}:{frames[-1][1]}" if frames else "?"
-    lines = [f"{'  ' * depth}{task.name} at {where}"]
+    lines = [f"{'  ' * depth}{task.name} at {_place(task)}"]
     for nursery in task.child_nurseries:
         for child in nursery.child_tasks:
             lines += task_tree(child, depth + 1)
     return lines
+
+
+def _place(task: trio.lowlevel.Task) -> str:
+    """The last line that is not Trio's own, and what of Trio's it waits in."""
+    frames = list(task.iter_await_frames())
+    last = max((n for n, (frame, _) in enumerate(frames) if not _is_trios(frame)), default=0)
+    shown = (f"{frame.f_code.co_qualname}:{line}" for frame, line in frames[last : last + 2])
+    return " in ".join(shown) or "?"
+
+
+def _is_trios(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in {"trio", "contextlib"}
 
 
 def _settings_error(error: BaseException) -> SettingsError | None:

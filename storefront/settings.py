@@ -7,6 +7,7 @@ line that names it. Nothing else reads the environment.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,10 @@ PREFIX = "STOREFRONT_"
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
+# An empty value is a template that was not filled in: an audience of "" would be one nobody checks.
+Text = Annotated[str, Meta(min_length=1)]
+# RFC 6265 section 4.1.1; any other name is one that no browser sends back.
+CookieName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 Algorithm = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "EdDSA"]
 
 # A secret shorter than its hash can be guessed offline from one token (RFC 7518 section 3.2).
@@ -33,11 +38,11 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class ServingSettings(Section, frozen=True, kw_only=True):
     """serving/: the listening socket and the writes to it."""
 
-    bind: str = "127.0.0.1:8080"
+    bind: Text = "127.0.0.1:8080"
     drain: Annotated[float, Meta(ge=0, le=600)] = 10.0  # seconds to end all streams at shutdown
     send_timeout: Seconds = 10.0  # one write may take this long, then the connection is cut
-    tls_cert: str | None = None  # PEM files; both or neither
-    tls_key: str | None = None
+    tls_cert: Text | None = None  # PEM files; both or neither
+    tls_key: Text | None = None
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
@@ -52,42 +57,42 @@ class StreamSettings(Section, frozen=True, kw_only=True):
 class StoreSettings(Section, frozen=True, kw_only=True):
     """store/: the log."""
 
-    data_dir: str = ".data"
-    redis_url: str | None = None
+    data_dir: Text = ".data"
+    redis_url: Text | None = None
     replay_window: Seconds = 300.0  # the Product Owner's five minutes
 
 
 class MessagingSettings(Section, frozen=True, kw_only=True):
     """messaging/: RabbitMQ and our queue on it (contracts.md section 4.1)."""
 
-    rabbitmq_url: str | None = None
+    rabbitmq_url: Text | None = None
     prefetch: Annotated[int, Meta(ge=1, le=10_000)] = 100  # what the .NET service used
-    queue_notifications: str = "storefront-notifications"
+    queue_notifications: Text = "storefront-notifications"
     queue_notifications_arguments: Mapping[str, str | int] = msgspec.field(
         default_factory=lambda: {"x-dead-letter-exchange": "wolverine-dead-letter-queue"}
     )
     queue_notifications_exchanges: tuple[str, ...] = ()
-    dead_letter_queue: str = "wolverine-dead-letter-queue"
+    dead_letter_queue: Text = "wolverine-dead-letter-queue"
 
 
 class ServicesSettings(Section, frozen=True, kw_only=True):
     """downstream/: where the neighbours are (contracts.md section 2)."""
 
-    shopping_url: str = "http://127.0.0.1:5236"
-    orders_url: str = "http://127.0.0.1:5231"
+    shopping_url: Text = "http://127.0.0.1:5236"
+    orders_url: Text = "http://127.0.0.1:5231"
     question_timeout: Seconds = 2.0  # seconds for one question the consumer asks
 
 
 class AuthSettings(Section, frozen=True, kw_only=True):
     """web/auth: whose token is believed."""
 
-    jwt_secret: str | None = None
-    jwt_public_key: str | None = None  # PEM text, or a path to it
+    jwt_secret: Text | None = None
+    jwt_public_key: Text | None = None  # PEM text, or a path to it
     jwt_algorithms: tuple[Algorithm, ...] = ()  # empty: HS256 with a secret; said with a key
-    jwt_issuer: str | None = None
-    jwt_audience: str | None = None
+    jwt_issuer: Text | None = None
+    jwt_audience: Text | None = None
     jwt_leeway: Annotated[float, Meta(ge=0, le=300)] = 0.0  # seconds of clock difference allowed
-    cookie_name: str = "__Host-storefront"
+    cookie_name: CookieName = "__Host-storefront"
     cors_origins: tuple[str, ...] = ()
 
 
@@ -119,7 +124,6 @@ _SECTIONS: dict[str, type[Section]] = {
     "auth": AuthSettings,
     "logs": LogSettings,
 }
-_SECRETS = frozenset({"jwt_secret", "rabbitmq_url", "redis_url"})
 _URLS = {
     "rabbitmq_url": ("amqp", "amqps"),
     "redis_url": ("redis", "rediss", "unix"),
@@ -127,6 +131,13 @@ _URLS = {
     "orders_url": ("http", "https"),
 }
 _JSON_FIELDS = frozenset({"queue_notifications_arguments"})
+_PEM = "-----BEGIN"
+# As browsers write it: lower case, punycode, no path, no default port. Any other never matches.
+_ORIGIN = re.compile(r"(https?)://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+])(?::([1-9][0-9]{0,4}))?")
+_DEFAULT_PORTS = {("http", "80"), ("https", "443")}
+# What Kubernetes tells a pod about a Service that happens to be named `storefront`.
+_SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?")
+_SERVICE_URL = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
@@ -135,11 +146,11 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: one line naming the variable that cannot be used, or is not known.
     """
-    given = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if _ours(key)}
+    given = {key[len(PREFIX) :]: value for key, value in environ.items() if _ours(key, value)}
     sections = {name: _section(kind, given) for name, kind in _SECTIONS.items()}
     if given:
         # A misspelt setting would otherwise be the default, silently.
-        raise SettingsError(f"{PREFIX}{min(given).upper()}: there is no such setting")
+        raise SettingsError(f"{PREFIX}{min(given)}: there is no such setting")
     settings = Settings(**sections)  # type: ignore[arg-type] # the table says which is which
     _check_together(settings)
     return settings
@@ -155,19 +166,24 @@ def describe(settings: Settings) -> dict[str, str]:
     return told
 
 
-def _ours(key: str) -> bool:
-    return key.startswith(PREFIX)
+def _ours(key: str, value: str) -> bool:
+    if not key.startswith(PREFIX):
+        return False
+    name = key[len(PREFIX) :]
+    linked = _SERVICE_LINK.fullmatch(name) or (name == "PORT" and _SERVICE_URL.match(value))
+    return not linked
 
 
 def _section(kind: type[Section], given: dict[str, str]) -> Section:
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
-        if field.name in given:
-            raw = given.pop(field.name)
-            try:
-                values[field.name] = _value(field, raw)
-            except (msgspec.MsgspecError, ValueError) as exc:
-                raise SettingsError(f"{_variable(field.name)}: {exc}") from exc
+        raw = given.pop(field.name.upper(), None)
+        if raw is None:
+            continue
+        try:
+            values[field.name] = _value(field, raw)
+        except (ValueError, RecursionError) as exc:  # msgspec's own errors are ValueErrors
+            raise SettingsError(f"{_variable(field.name)}: {exc}") from exc
     return kind(**values)
 
 
@@ -175,14 +191,35 @@ def _value(field: msgspec.structs.FieldInfo, raw: str) -> object:
     if field.name in _JSON_FIELDS:
         return msgspec.json.decode(raw, type=field.type)
     if str(field.type).startswith("tuple"):
-        items = [part.strip() for part in raw.split(",") if part.strip()]
+        items = [_clean(part.strip()) for part in raw.split(",") if part.strip()]
         return msgspec.convert(items, field.type, strict=False)
-    value = msgspec.convert(raw, field.type, strict=False)
-    if field.name in _URLS and isinstance(value, str):
-        parts = urlsplit(value)
-        if parts.scheme not in _URLS[field.name] or not (parts.netloc or parts.path):
-            raise ValueError(f"expected a URL of {' or '.join(_URLS[field.name])}")
-    return value
+    if field.name in _URLS:
+        _check_url(raw, _URLS[field.name])
+    return msgspec.convert(_clean(raw), field.type, strict=False)
+
+
+def _clean(raw: str) -> str:
+    # A file read into a variable brings its line end along, and a secret with a line end is another
+    # secret.
+    pem = _PEM in raw and raw.isascii()
+    if not pem and (raw != raw.strip() or not raw.isprintable()):
+        raise ValueError("it has white space at an end, or a character that cannot be printed")
+    return raw
+
+
+def _check_url(url: str, schemes: tuple[str, ...]) -> None:
+    # In words of our own, which hold nothing of it: there may be a password in any part of it.
+    hint = f"expected a URL of {' or '.join(schemes)}; in a password, percent-encode @ : / ? #"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in schemes and (parts.scheme == "unix" or bool(parts.hostname))
+        usable = usable and parts.port != 0
+    except ValueError:
+        raise ValueError(hint) from None
+    misplaced = "@" in parts.path + parts.query + parts.fragment
+    unused = "http" in schemes and bool(parts.query or parts.fragment)
+    if not usable or misplaced or unused or re.search(r"[^!-~]", url):
+        raise ValueError(hint)
 
 
 def _check_together(settings: Settings) -> None:
@@ -207,12 +244,13 @@ def _check_together(settings: Settings) -> None:
 
 
 def _check_origin(origin: str) -> None:
-    parts = urlsplit(origin)
-    exact = f"{parts.scheme}://{parts.netloc}"
     if origin == "*":
         raise SettingsError("STOREFRONT_CORS_ORIGINS: * does not go together with cookies")
-    if parts.scheme not in {"http", "https"} or not parts.netloc or origin != exact:
-        raise SettingsError(f"STOREFRONT_CORS_ORIGINS: {origin!r} is not scheme://host[:port]")
+    found = _ORIGIN.fullmatch(origin)
+    if found is None or found.groups() in _DEFAULT_PORTS:
+        raise SettingsError(
+            f"STOREFRONT_CORS_ORIGINS: {origin!r} is not scheme://host[:port] as browsers write it"
+        )
 
 
 def _variable(field: str) -> str:
@@ -222,14 +260,30 @@ def _variable(field: str) -> str:
 def _masked(field: str, value: object) -> str:
     if value is None:
         return ""
-    if field in _SECRETS:
-        parts = urlsplit(str(value))
-        if parts.hostname:
-            port = f":{parts.port}" if parts.port else ""
-            return f"{parts.scheme}://***@{parts.hostname}{port}{parts.path}"
+    if field == "jwt_secret":
         return "***"
+    if field in _URLS:
+        return _masked_url(str(value), _URLS[field])
+    shown = _shown(value)
+    # Many lines, and perhaps those of the wrong key, the private one.
+    return "(PEM text)" if _PEM in shown else shown
+
+
+def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     if isinstance(value, Mapping):
         return msgspec.json.encode(value).decode()
     return str(value)
+
+
+def _masked_url(url: str, schemes: tuple[str, ...]) -> str:
+    """A URL without its user, its password and its query; of one that is none, nothing."""
+    try:
+        _check_url(url, schemes)
+    except ValueError:
+        return "***"
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    shown = f"{parts.scheme}://{'***' if user else ''}{at}{host}{parts.path}"
+    return f"{shown}?***" if parts.query or parts.fragment else shown

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from storefront.domain.ids import CustomerId, OrderId, customer_id
+from storefront.downstream.answers import read
 from storefront.downstream.guard import Guard
 from storefront.downstream.http import HttpService
 from storefront.errors import DownstreamNonsenseError
@@ -36,10 +37,7 @@ class Orders:
         body = await self._guard.call(self._http.get_json, "api", "orders", order)
         if body is None:
             return None
-        try:
-            found = _decoder.decode(body)
-        except msgspec.DecodeError as exc:
-            raise DownstreamNonsenseError(self._http.name, "not an order") from exc
+        found = read(self._http.name, _decoder, body, "an order")
         if str(found.order_id) != order:
             raise DownstreamNonsenseError(self._http.name, "another order than the one asked for")
         return customer_id(found.customer_id)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from storefront.domain.ids import CartId
 from storefront.domain.translate import Totals
+from storefront.downstream.answers import is_price, read
 from storefront.downstream.guard import Guard
 from storefront.downstream.http import HttpService
 from storefront.errors import DownstreamNonsenseError
@@ -16,8 +18,12 @@ from storefront.errors import DownstreamNonsenseError
 
 class _Line(msgspec.Struct, frozen=True, rename="camel"):
     sku: str
-    quantity: int
+    quantity: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
     unit_price: Decimal
+
+    def __post_init__(self) -> None:
+        if not is_price(self.unit_price):
+            raise ValueError("not a price")
 
 
 class _Cart(msgspec.Struct, frozen=True, rename="camel"):
@@ -45,11 +51,10 @@ class Shopping:
         body = await self._guard.call(self._http.get_json, "api", "carts", cart)
         if body is None:
             return None
-        try:
-            found = _decoder.decode(body)
-        except (msgspec.DecodeError, ArithmeticError) as exc:
-            raise DownstreamNonsenseError(self._http.name, "not a cart") from exc
+        found = read(self._http.name, _decoder, body, "a cart")
         if str(found.cart_id) != cart:
             raise DownstreamNonsenseError(self._http.name, "another cart than the one asked for")
         total = sum((line.quantity * line.unit_price for line in found.items), Decimal(0))
+        if not is_price(total):
+            raise DownstreamNonsenseError(self._http.name, "a cart beyond all prices")
         return Totals(item_count=len(found.items), total_amount=total)

@@ -8,6 +8,7 @@ never as the token wishes. The clock is ours, so that a test may hold it.
 from __future__ import annotations
 
 import json
+import math
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,11 +38,13 @@ class Caller:
         customer: whose data they may see; None for staff without a customer of their own.
         roles: what else they may do.
         expires_at: seconds since 1970; what they opened ends then.
+        subject: the issuer's own name for them, for the audit; "" where it gives none.
     """
 
     customer: CustomerId | None
     roles: frozenset[str]
     expires_at: float
+    subject: str = ""
 
 
 class Tokens:
@@ -73,7 +76,12 @@ class Tokens:
         customer = _customer(claims)
         if customer is None and not roles & _PRIVILEGED:
             raise AuthenticationError("the token names no customer")
-        return Caller(customer=customer, roles=roles, expires_at=expires_at)
+        return Caller(
+            customer=customer,
+            roles=roles,
+            expires_at=expires_at,
+            subject=claims.get("sub", ""),
+        )
 
     def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > LONGEST_TOKEN or not token.isascii():
@@ -101,7 +109,7 @@ class Tokens:
         except jwt.InvalidIssuerError as exc:
             raise AuthenticationError("the token is from another issuer") from exc
         except (jwt.PyJWTError, ValueError, RecursionError) as exc:
-            # ValueError: PyJWT lets a lone surrogate out as UnicodeEncodeError.
+            # ValueError: what JSON and base64 raise. RecursionError: an array in an array in an ...
             raise AuthenticationError("the token cannot be verified") from exc
 
     def _expiry(self, claims: Mapping[str, Any]) -> float:
@@ -147,42 +155,67 @@ def mint(
 
     Raises:
         SettingsError: there is no secret to sign with.
-        ValueError: the customer is no GUID.
+        ValueError: the customer is no GUID, or the nil one, or the lifetime is none.
     """
     if settings.jwt_secret is None:
         raise SettingsError("STOREFRONT_JWT_SECRET: needed to sign a token")
+    if not (math.isfinite(lifetime) and 0 < now + lifetime <= _LATEST):
+        raise ValueError("not a lifetime in seconds")
     claims: dict[str, Any] = {"iat": int(now), "exp": int(now + lifetime)}
     if customer is not None:
         claims["sub"] = claims["CustomerId"] = customer_id(customer)
+        if claims["sub"] == NOBODY:
+            raise ValueError("the nil GUID is nobody's")
     if settings.jwt_issuer:
         claims["iss"] = settings.jwt_issuer
     if settings.jwt_audience:
         claims["aud"] = settings.jwt_audience
     if roles:
         claims["roles"] = list(roles)
-    return jwt.encode(claims, settings.jwt_secret, algorithm=_key(settings)[1][0])
+    key, algorithms = _key(settings)
+    return jwt.encode(claims, key, algorithm=algorithms[0])
 
 
-def _key(settings: AuthSettings) -> tuple[str, list[str]]:
+def _key(settings: AuthSettings) -> tuple[Any, list[str]]:
+    """The key, parsed once, and the algorithms it serves for."""
     if settings.jwt_secret is not None:
-        return settings.jwt_secret, list(settings.jwt_algorithms or ("HS256",))
+        algorithms: list[str] = list(settings.jwt_algorithms or ("HS256",))
+        return _prepared("STOREFRONT_JWT_SECRET", settings.jwt_secret, algorithms), algorithms
     if settings.jwt_public_key is None:
         raise SettingsError("STOREFRONT_JWT_SECRET: set it, or STOREFRONT_JWT_PUBLIC_KEY")
-    pem = settings.jwt_public_key
-    if not pem.lstrip().startswith("-----BEGIN"):
-        try:
-            pem = Path(pem).read_text("ascii")
-        except (OSError, ValueError) as exc:
-            raise SettingsError(f"STOREFRONT_JWT_PUBLIC_KEY: {exc}") from exc
-    algorithms: list[str] = list(settings.jwt_algorithms)
+    if not settings.jwt_algorithms:
+        raise SettingsError("STOREFRONT_JWT_ALGORITHMS: say which, e.g. RS256, ES256 or EdDSA")
+    pem, algorithms = _pem(settings.jwt_public_key), list(settings.jwt_algorithms)
+    return _prepared("STOREFRONT_JWT_PUBLIC_KEY", pem, algorithms), algorithms
+
+
+def _pem(given: str) -> str:
+    if given.lstrip().startswith("-----BEGIN"):
+        return given
+    try:
+        return Path(given).read_text("ascii")
+    except (OSError, ValueError) as exc:
+        # Not the value: it may be a key that has lost its first line, and which key, nobody knows.
+        reason = getattr(exc, "strerror", None) or "no PEM text"
+        raise SettingsError(
+            f"STOREFRONT_JWT_PUBLIC_KEY: neither PEM nor its file: {reason}"
+        ) from exc
+
+
+def _prepared(variable: str, given: str, algorithms: list[str]) -> Any:
+    key: Any = None
     for name in algorithms:
+        algorithm = jwt.get_algorithm_by_name(name)
         try:
-            key = jwt.get_algorithm_by_name(name).prepare_key(pem)
+            key = algorithm.prepare_key(given)
         except (jwt.PyJWTError, ValueError, TypeError) as exc:
-            raise SettingsError(f"STOREFRONT_JWT_PUBLIC_KEY: no key for {name}: {exc}") from exc
+            raise SettingsError(f"{variable}: no key for {name}: {exc}") from exc
         if hasattr(key, "private_bytes"):
-            raise SettingsError("STOREFRONT_JWT_PUBLIC_KEY: this is a private key")
-    return pem, algorithms
+            raise SettingsError(f"{variable}: this is a private key")
+        short = algorithm.check_key_length(key)
+        if short:  # PyJWT itself would only warn, at the first token
+            raise SettingsError(f"{variable}: too short for {name}: {short}")
+    return key
 
 
 def _check_form(token: str) -> None:
@@ -214,7 +247,9 @@ def _members(part: str) -> dict[str, Any]:
         return found
 
     found = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)), object_pairs_hook=once)
-    return dict(found)
+    if not isinstance(found, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - the words of a stranger, not a bug of ours
+    return found
 
 
 def _moment(claims: Mapping[str, Any], name: str) -> float | None:
@@ -228,7 +263,9 @@ def _moment(claims: Mapping[str, Any], name: str) -> float | None:
 
 
 def _roles(claims: Mapping[str, Any]) -> frozenset[str]:
-    found = claims.get("roles", claims.get("role", []))
+    # A member that is null says nothing, here and below.
+    said = [claims[name] for name in ("roles", "role") if claims.get(name) is not None]
+    found = said[0] if said else []
     if isinstance(found, str):
         found = [found]
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
@@ -238,27 +275,21 @@ def _roles(claims: Mapping[str, Any]) -> frozenset[str]:
 
 def _customer(claims: Mapping[str, Any]) -> CustomerId | None:
     """The one customer a token names. Two names for two people would be a way to be either."""
-    named: set[CustomerId] = set()
-    for claim in ("CustomerId", "customer_id"):
-        if claim in claims:
-            named.add(_guid(claims[claim]))
-    subject = claims.get("sub")
-    if isinstance(subject, str):
-        try:
-            named.add(_guid(subject))
-        except AuthenticationError:
-            if not named:
-                return None
+    said = [claims[name] for name in ("CustomerId", "customer_id") if claims.get(name) is not None]
+    named = {_guid(value) for value in said}
+    if None in named:
+        raise AuthenticationError("the token names no customer")
+    # A subject that is no GUID is the issuer's own name for them, and no second customer.
+    named |= {_guid(claims.get("sub"))} - {None}
     if len(named) > 1:
         raise AuthenticationError("the token names two customers")
+    if NOBODY in named:
+        raise AuthenticationError("the token names nobody")
     return named.pop() if named else None
 
 
-def _guid(value: object) -> CustomerId:
+def _guid(value: object) -> CustomerId | None:
     try:
-        found = customer_id(value if isinstance(value, str) else "")
-    except ValueError as exc:
-        raise AuthenticationError("the token names no customer") from exc
-    if found == NOBODY:
-        raise AuthenticationError("the token names nobody")
-    return found
+        return customer_id(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

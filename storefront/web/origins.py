@@ -34,11 +34,15 @@ def cookie_may_speak(
         host: the `Host` header.
         origins: the exact origins of pages that are ours, besides the host itself.
     """
+    # What the browser itself says of the page: ours, or nobody's (an address typed in).
+    at_home = fetch_site in {"same-origin", "none"}
     if origin is not None:
         # Only the host is compared: behind a proxy that ends TLS we do not see the page's scheme.
-        return origin in origins or _host(origin) == host.lower()
+        # The browser does, and calls a page of the same host without TLS another site.
+        same_host = bool(host) and _host(origin) == host.lower()
+        return origin in origins or (same_host and (at_home or fetch_site is None))
     if fetch_site is not None:
-        return fetch_site in {"same-origin", "none"}
+        return at_home
     # No browser of the last years leaves out both on anything that changes something.
     return method in _SAFE_METHODS
 
