@@ -1,4 +1,4 @@
-"""The command line: serve, demo, token, config, publish."""
+"""The command line: serve, demo, token, config, publish, dead-letters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import time
 from decimal import Decimal
 from functools import partial
+from typing import Literal
 
 import click
 import msgspec
@@ -136,6 +137,84 @@ def publish(kind: str, fields: tuple[str, ...], queue: str | None, **ids: str | 
     except BrokerError as exc:
         raise click.ClickException(f"RabbitMQ: {exc}") from exc
     click.echo(f"{message.type} {message.message_id} -> {target}")
+
+
+@cli.group("dead-letters")
+def dead_letters() -> None:
+    """What could not be read or placed: look at it, send it again, or throw it away."""
+
+
+@dead_letters.command("list")
+@click.option("--id", "ids", multiple=True, help="Only these messages; may be repeated.")
+@click.option("--reason", help="Only those that died of this, e.g. unplaceable.")
+@click.option("--type", "kind", help="Only types that end so, e.g. ItemAdded.")
+@click.option("--limit", default=100, show_default=True, help="Letters to go through.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_letters(
+    ids: tuple[str, ...], reason: str | None, kind: str | None, limit: int, *, as_json: bool
+) -> None:
+    """Show dead letters, the oldest first, without their bodies. Changes nothing."""
+    _deal_with_letters("keep", ids, reason, kind, limit, as_json=as_json)
+
+
+@dead_letters.command()
+@click.option("--id", "ids", multiple=True, help="Only these messages; may be repeated.")
+@click.option("--reason", help="Only those that died of this, e.g. unplaceable.")
+@click.option("--type", "kind", help="Only types that end so, e.g. ItemAdded.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--limit", default=100, show_default=True, help="Letters to go through.")
+def replay(
+    ids: tuple[str, ...], reason: str | None, kind: str | None, limit: int, *, everything: bool
+) -> None:
+    """Send dead letters back to the queue they came from, as if they had never died."""
+    _say_which(ids, reason, kind, everything=everything)
+    _deal_with_letters("replay", ids, reason, kind, limit, as_json=False)
+
+
+@dead_letters.command()
+@click.option("--id", "ids", multiple=True, help="Only these messages; may be repeated.")
+@click.option("--reason", help="Only those that died of this, e.g. unplaceable.")
+@click.option("--type", "kind", help="Only types that end so, e.g. ItemAdded.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--limit", default=100, show_default=True, help="Letters to go through.")
+def drop(
+    ids: tuple[str, ...], reason: str | None, kind: str | None, limit: int, *, everything: bool
+) -> None:
+    """Throw dead letters away for good."""
+    _say_which(ids, reason, kind, everything=everything)
+    _deal_with_letters("drop", ids, reason, kind, limit, as_json=False)
+
+
+def _say_which(
+    ids: tuple[str, ...], reason: str | None, kind: str | None, *, everything: bool
+) -> None:
+    if not (ids or reason or kind or everything):
+        raise click.UsageError("say which: --id, --reason, --type, or --all")
+
+
+def _deal_with_letters(
+    verdict: Literal["keep", "replay", "drop"],
+    ids: tuple[str, ...],
+    reason: str | None,
+    kind: str | None,
+    limit: int,
+    *,
+    as_json: bool,
+) -> None:
+    from storefront import dead_letters as letters  # noqa: PLC0415 - as in `publish`
+
+    settings = _settings().messaging
+    if settings.rabbitmq_url is None:
+        raise SettingsError("STOREFRONT_RABBITMQ_URL: needed by dead-letters")
+    choice = letters.Choice(ids=frozenset(ids), reason=reason, kind=kind)
+    try:
+        found = letters.deal_with(settings, settings.rabbitmq_url, choice, verdict, limit=limit)
+    except BrokerError as exc:
+        raise click.ClickException(f"RabbitMQ: {exc}") from exc
+    for line in letters.told(found, as_json=as_json):
+        click.echo(line)
+    if not as_json:
+        click.echo(f"{len(found)} dead letter{'' if len(found) == 1 else 's'}")
 
 
 def _fields(pairs: tuple[str, ...]) -> dict[str, object]:

@@ -61,9 +61,10 @@ BUILDERS = frozenset(
 )
 ROOMS: dict[str, frozenset[str]] = {
     # Who composes may know all that it composes; nobody imports who composes, but the command line.
-    "__main__": BUILDERS | COMMON | {"service", "playground", "publishing"},
+    "__main__": BUILDERS | COMMON | {"service", "playground", "publishing", "dead_letters"},
     "playground": BUILDERS | COMMON | {"service"},
     "publishing": BUILDERS | COMMON,
+    "dead_letters": BUILDERS | COMMON,
     "service": BUILDERS | COMMON,
     "web": COMMON | {"queries", "downstream", "realtime", "domain"},
     "queries": COMMON | {"downstream", "domain"},

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import trio
 
@@ -89,3 +93,42 @@ async def test_a_letter_that_does_not_say_where_it_came_from_is_kept(vhost):
 async def test_a_broker_without_dead_letters_says_so(vhost):
     with pytest.raises(BrokerError):
         await walk(vhost.url, lambda _: "keep")
+
+
+def run_command(url: str, *words: str):
+    return subprocess.run(
+        [sys.executable, "-m", "storefront", "dead-letters", *words],
+        env={"PATH": os.environ["PATH"], "STOREFRONT_RABBITMQ_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_an_operator_lists_replays_and_drops_from_the_command_line(letters):
+    listed = run_command(letters.url, "list")
+    assert listed.returncode == 0
+    assert listed.stdout.count("not-this-message") == 3
+    assert listed.stdout.endswith("3 dead letters\n")
+    assert ALICE not in listed.stdout
+    replayed = run_command(letters.url, "replay", "--id", shop.guid(2))
+    assert replayed.stdout.endswith("[replay]\n1 dead letter\n")
+    assert letters.tool.get(QUEUE)[0].properties["message_id"] == shop.guid(2)
+    dropped = run_command(letters.url, "drop", "--reason", "not-this-message")
+    assert dropped.stdout.endswith("2 dead letters\n")
+    assert run_command(letters.url, "list", "--json").stdout == ""
+
+
+def test_dropping_everything_has_to_be_said(letters):
+    refused = run_command(letters.url, "drop")
+    assert refused.returncode == 2
+    assert "say which" in refused.stderr
+    assert run_command(letters.url, "list").stdout.endswith("3 dead letters\n")
+
+
+def test_without_a_broker_there_is_one_line(vhost):
+    told = run_command(vhost.url, "list")
+    assert told.returncode == 1
+    assert told.stderr.startswith("Error: RabbitMQ: NOT_FOUND")
+    assert "Traceback" not in told.stderr
