@@ -143,8 +143,10 @@ class Http2Answers(H2Protocol):
         A task cancelled while it waits for its turn leaves its frames to the one who is writing,
         who goes on until nothing is left, and who is not cancelled between taking and writing.
         """
-        self._pending += self.connection.data_to_send()
-        if self.closed or not self._pending:
+        ours = self.connection.data_to_send()
+        self._pending += ours
+        others_will = self._writing.locked() and not ours  # so the reader need not wait for them
+        if self.closed or others_will or not self._pending:
             return
         await take(self._writing)
         try:

@@ -139,18 +139,18 @@ lines = st.sampled_from(
 
 
 @given(st.lists(frames, max_size=12))
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def test_http2(pieces):
     trio.run(_meet, [PREFACE, *pieces])
 
 
 @given(st.lists(frames, max_size=12))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True, database=None)
 def test_http2_in_one_read(pieces):
     trio.run(_meet, [PREFACE + b"".join(pieces)[:15_000]])
 
 
 @given(st.lists(st.one_of(lines, lines, lines, st.binary(max_size=20)), max_size=12))
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def test_http1(pieces):
     trio.run(_meet, pieces)
