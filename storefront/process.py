@@ -3,6 +3,7 @@
 0    asked to leave (SIGTERM, SIGINT), and everything was finished
 1    a task died of a bug: traceback on standard error
 2    a setting cannot be used: one line on standard error
+65   the log is damaged, or of another program: one line, and the file is left as it is (EX_DATAERR)
 70   asked to leave and still here five seconds after the drain: a defect (EX_SOFTWARE)
 128+ asked twice: gone at once, by the number of the second signal
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import resource
 import signal
 import sys
 import threading
@@ -25,14 +27,14 @@ from types import FrameType
 import structlog
 import trio
 
-from storefront.errors import SettingsError
+from storefront.errors import SettingsError, StoreCorruptError
 
 log = structlog.get_logger(__name__)
 
 LAST_RESORT_AFTER_DRAIN = 5.0
 # Seconds for the last words. A pipe that nobody reads takes none, and the process leaves anyway.
 LAST_WORDS = 1.0
-EXIT_BUG, EXIT_SETTINGS, EXIT_STUCK = 1, 2, 70
+EXIT_BUG, EXIT_SETTINGS, EXIT_LOG, EXIT_STUCK = 1, 2, 65, 70
 
 Serve = Callable[[trio.Event], Awaitable[None]]
 
@@ -47,10 +49,11 @@ def run_process(serve: Serve, *, drain: float) -> int:
     Returns:
         the exit code.
     """
+    _allow_as_many_files_as_possible()
     try:
         trio.run(_until_signalled, serve, drain)
     except Exception as exc:
-        found = _settings_error(exc)
+        found = _operators_business(exc)
         if found is not None:
             return refuse(found)
         log.exception("a task died of a bug")
@@ -58,11 +61,22 @@ def run_process(serve: Serve, *, drain: float) -> int:
     return 0
 
 
+def _allow_as_many_files_as_possible() -> None:
+    """Raise the soft limit to the hard one: a stream is a file, and 1,024 are soon full.
+
+    The low default is kept by systems for programs that use select(2), which Trio does not.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems call a number they do not allow; then what is stays.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def refuse(error: BaseException) -> int:
     """One line for the operator, and the exit code that goes with it."""
     # Some words are a library's own, and of several lines.
     print(f"storefront: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201 - for a person at a terminal
-    return EXIT_SETTINGS
+    return EXIT_LOG if isinstance(error, StoreCorruptError) else EXIT_SETTINGS
 
 
 async def _until_signalled(serve: Serve, drain: float) -> None:
@@ -147,8 +161,8 @@ def _is_trios(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] in {"trio", "contextlib"}
 
 
-def _settings_error(error: BaseException) -> SettingsError | None:
-    """The operator's mistake, if that is all there is."""
+def _operators_business(error: BaseException) -> SettingsError | StoreCorruptError | None:
+    """What only the operator can mend, if that is all there is."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    return error if isinstance(error, SettingsError) else None
+    return error if isinstance(error, SettingsError | StoreCorruptError) else None

@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from storefront import process
-from storefront.errors import ListenError, SettingsError
+from storefront.errors import ListenError, SettingsError, StoreCorruptError
 
 # A process that says when it is ready; what it does then is the test's.
 CHILD = """
@@ -302,15 +302,35 @@ async def test_the_tree_of_a_whole_run_can_be_told_from_its_root():
         (ExceptionGroup("", [ExceptionGroup("", [SettingsError("x")])]), "x"),
         (ExceptionGroup("", [SettingsError("x"), SettingsError("y")]), None),
         (ExceptionGroup("", [SettingsError("x"), ValueError()]), None),
+        (ExceptionGroup("", [StoreCorruptError("x")]), "x"),
         (ValueError(), None),
     ],
     ids=str,
 )
 def test_an_operators_mistake_is_told_only_where_it_is_all_there_is(error, found):
-    told = process._settings_error(error)
+    told = process._operators_business(error)
     assert (str(told) if told else None) == found
 
 
 def test_the_exit_code_of_a_refusal_is_that_of_a_usage_error(capsys):
     assert process.refuse(SettingsError("a\n b")) == 2 == os.EX_OK + 2
     assert capsys.readouterr().err == "storefront: a b\n"
+
+
+def test_a_damaged_log_has_an_exit_code_of_its_own(capsys):
+    assert process.refuse(StoreCorruptError("x is damaged")) == os.EX_DATAERR
+    assert capsys.readouterr().err == "storefront: x is damaged\n"
+
+
+@pytest.mark.system
+def test_a_process_may_open_as_many_files_as_the_system_allows():
+    serve = "print(*resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)"
+    before = """
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    """
+    with child(serve, before=before) as started:
+        assert started.stdout is not None
+        soft, hard = map(int, started.stdout.readline().split())
+        assert end(started)[0] == 0
+    assert soft == hard > 256
