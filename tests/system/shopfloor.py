@@ -122,7 +122,13 @@ def publish_in_order(
             await connection.close()
 
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(publish())).result(timeout=60)
+        thread.submit(lambda: _run_apart(publish())).result(timeout=60)
+
+
+def _run_apart(work) -> None:
+    """On asyncio's own loop: trio-asyncio, once imported, gives out others."""
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(work)
 
 
 class Publisher:
@@ -130,7 +136,7 @@ class Publisher:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()
         self._channel: aiormq.abc.AbstractChannel
 
     async def publish(self, body: bytes, properties: dict, queue: str = QUEUE) -> None:

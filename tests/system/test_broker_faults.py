@@ -125,7 +125,7 @@ async def test_what_was_not_acknowledged_when_the_broker_went_comes_again(
         )
         hang = neighbours.desks["shopping"].faults
         service = new_service(
-            **shop.settings(vhost.url, **neighbours.settings, QUESTION_TIMEOUT="60")
+            **shop.settings(vhost.url, **neighbours.settings, QUESTION_TIMEOUT="8")
         )
         await service.start()
         await consuming(vhost)
@@ -140,7 +140,7 @@ async def test_what_was_not_acknowledged_when_the_broker_went_comes_again(
             rabbit.kill()
             hang.clear()
             await rabbit.start()
-            with trio.fail_after(70):
+            with trio.fail_after(40):
                 event = await client.read_event("message")
             assert json.loads(event.data)["totalAmount"] == 39.98
             await consuming(vhost)

@@ -9,7 +9,7 @@ wants to see them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -201,7 +201,7 @@ class AmqpTool:
                 await connection.close()
 
         with ThreadPoolExecutor(1, "amqp-holder") as thread:
-            holder = thread.submit(lambda: asyncio.run(hold()))
+            holder = thread.submit(lambda: _run_apart(hold()))
             holder.add_done_callback(partial(pass_on_failure, ready))
             leave = ready.result(PATIENCE)
             try:
@@ -219,7 +219,7 @@ class AmqpTool:
                     await connection.close()
 
         with ThreadPoolExecutor(1, "amqp-tool") as thread:
-            return thread.submit(lambda: asyncio.run(session())).result()
+            return thread.submit(lambda: _run_apart(session())).result()
 
 
 async def keep(held: list[Message], message: DeliveredMessage) -> None:
@@ -248,3 +248,9 @@ def as_message(found: DeliveredMessage) -> Message:
         routing_key=found.routing_key or "",
         redelivered=bool(found.redelivered),
     )
+
+
+def _run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run` on asyncio's own loop: trio-asyncio, once imported, gives out others."""
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(work)

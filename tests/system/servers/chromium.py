@@ -6,6 +6,7 @@ servers it needs are started with `trio.run(server.start)`. Each browser has a n
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,17 @@ class Chromium:
 @contextmanager
 def open_chromium() -> Iterator[Chromium]:
     """Start Chromium, and end it with all its windows."""
+    # trio-asyncio, once imported, gives out loops of its own; Playwright must have asyncio's.
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    try:
+        with _browsing() as browser:
+            yield browser
+    finally:
+        asyncio.set_event_loop_policy(None)
+
+
+@contextmanager
+def _browsing() -> Iterator[Chromium]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=PROGRAM, headless=True, args=list(FLAGS)
