@@ -6,9 +6,10 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import click
 import msgspec
@@ -27,6 +28,9 @@ def main() -> None:
         cli(prog_name="storefront")
     except SettingsError as exc:
         sys.exit(process.refuse(exc))
+
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
 class Guid(click.ParamType[str]):
@@ -144,69 +148,62 @@ def dead_letters() -> None:
     """What could not be read or placed: look at it, send it again, or throw it away."""
 
 
+def _choosing(command: Command) -> Command:
+    """The options that say which letters are meant."""
+    for option in (
+        click.option("--limit", default=100, show_default=True, help="Letters to go through."),
+        click.option("--type", "kind", help="Only types that end so, e.g. ItemAdded."),
+        click.option("--reason", help="Only those that died of this, e.g. unplaceable."),
+        click.option("--id", "ids", multiple=True, help="Only these messages; may be repeated."),
+    ):
+        command = option(command)
+    return command
+
+
 @dead_letters.command("list")
-@click.option("--id", "ids", multiple=True, help="Only these messages; may be repeated.")
-@click.option("--reason", help="Only those that died of this, e.g. unplaceable.")
-@click.option("--type", "kind", help="Only types that end so, e.g. ItemAdded.")
-@click.option("--limit", default=100, show_default=True, help="Letters to go through.")
+@_choosing
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_letters(
-    ids: tuple[str, ...], reason: str | None, kind: str | None, limit: int, *, as_json: bool
-) -> None:
+def list_letters(limit: int, *, as_json: bool, **which: Any) -> None:
     """Show dead letters, the oldest first, without their bodies. Changes nothing."""
-    _deal_with_letters("keep", ids, reason, kind, limit, as_json=as_json)
+    _deal_with_letters("keep", which, limit, as_json=as_json)
 
 
 @dead_letters.command()
-@click.option("--id", "ids", multiple=True, help="Only these messages; may be repeated.")
-@click.option("--reason", help="Only those that died of this, e.g. unplaceable.")
-@click.option("--type", "kind", help="Only types that end so, e.g. ItemAdded.")
+@_choosing
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--limit", default=100, show_default=True, help="Letters to go through.")
-def replay(
-    ids: tuple[str, ...], reason: str | None, kind: str | None, limit: int, *, everything: bool
-) -> None:
+def replay(limit: int, *, everything: bool, **which: Any) -> None:
     """Send dead letters back to the queue they came from, as if they had never died."""
-    _say_which(ids, reason, kind, everything=everything)
-    _deal_with_letters("replay", ids, reason, kind, limit, as_json=False)
+    _say_which(which, everything=everything)
+    _deal_with_letters("replay", which, limit)
 
 
 @dead_letters.command()
-@click.option("--id", "ids", multiple=True, help="Only these messages; may be repeated.")
-@click.option("--reason", help="Only those that died of this, e.g. unplaceable.")
-@click.option("--type", "kind", help="Only types that end so, e.g. ItemAdded.")
+@_choosing
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--limit", default=100, show_default=True, help="Letters to go through.")
-def drop(
-    ids: tuple[str, ...], reason: str | None, kind: str | None, limit: int, *, everything: bool
-) -> None:
+def drop(limit: int, *, everything: bool, **which: Any) -> None:
     """Throw dead letters away for good."""
-    _say_which(ids, reason, kind, everything=everything)
-    _deal_with_letters("drop", ids, reason, kind, limit, as_json=False)
+    _say_which(which, everything=everything)
+    _deal_with_letters("drop", which, limit)
 
 
-def _say_which(
-    ids: tuple[str, ...], reason: str | None, kind: str | None, *, everything: bool
-) -> None:
-    if not (ids or reason or kind or everything):
+def _say_which(which: Mapping[str, Any], *, everything: bool) -> None:
+    if not (everything or any(which.values())):
         raise click.UsageError("say which: --id, --reason, --type, or --all")
 
 
 def _deal_with_letters(
     verdict: Literal["keep", "replay", "drop"],
-    ids: tuple[str, ...],
-    reason: str | None,
-    kind: str | None,
+    which: Mapping[str, Any],
     limit: int,
     *,
-    as_json: bool,
+    as_json: bool = False,
 ) -> None:
     from storefront import dead_letters as letters  # noqa: PLC0415 - as in `publish`
 
     settings = _settings().messaging
     if settings.rabbitmq_url is None:
         raise SettingsError("STOREFRONT_RABBITMQ_URL: needed by dead-letters")
-    choice = letters.Choice(ids=frozenset(ids), reason=reason, kind=kind)
+    choice = letters.Choice(ids=frozenset(which["ids"]), reason=which["reason"], kind=which["kind"])
     try:
         found = letters.deal_with(settings, settings.rabbitmq_url, choice, verdict, limit=limit)
     except BrokerError as exc:

@@ -9,8 +9,7 @@ from types import MappingProxyType
 
 from storefront.domain.instants import Instant
 from storefront.domain.translate import NAMESPACE, TRANSLATIONS
-from storefront.errors import BrokerError
-from storefront.messaging.amqp import AmqpBroker, open_island
+from storefront.messaging.amqp import visit_broker
 from storefront.messaging.broker import Outgoing
 from storefront.messaging.envelope import wolverine
 
@@ -163,17 +162,7 @@ async def publish_once(url: str, queue: str, message: Outgoing) -> None:
     Raises:
         BrokerError: the broker cannot be reached, or has no such queue.
     """
-    failure: BrokerError | None = None
-    async with open_island():
-        broker = AmqpBroker(url)
-        try:
-            await broker.publish(queue, message)
-        except BrokerError as exc:
-            failure = exc  # out of the island's nurseries it would come as a group
-        finally:
-            await broker.aclose()
-    if failure is not None:
-        raise failure
+    await visit_broker(url, lambda broker: broker.publish(queue, message))
 
 
 def _made_up(name: str, now: float) -> object:
