@@ -14,7 +14,7 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from storefront.realtime.replay import LogReader
 from storefront.serving import Drain, ServingWatch, Tls, serve_http
 from storefront.settings import MessagingSettings, ServicesSettings, Settings
 from storefront.store.contract import Store
+from storefront.store.redis import open_redis_store
 from storefront.store.sqlite import open_sqlite_store
 from storefront.supervise import keep_running
 from storefront.telemetry.metrics import Metrics, Reading
@@ -244,7 +245,7 @@ async def serve(
         SettingsError: something that `serve` needs is not set.
     """
     check(settings)
-    async with open_store(settings) as store, open_island():
+    async with open_island(), open_store(settings) as store:
         broker = AmqpBroker(str(settings.messaging.rabbitmq_url))
         try:
             ports = Ports(store=store, broker=broker)
@@ -255,13 +256,16 @@ async def serve(
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """The log the settings ask for."""
-    path = Path(settings.store.data_dir) / "storefront.sqlite"
-    async with open_sqlite_store(
-        path,
-        window=settings.store.replay_window,
-        kept_ids=2 * settings.messaging.prefetch,
-    ) as store:
+    """The log the settings ask for; one in Redis lives on the island, which must be open."""
+    window, kept_ids = settings.store.replay_window, 2 * settings.messaging.prefetch
+    url = settings.store.redis_url
+    opening: AbstractAsyncContextManager[Store]
+    if url is None:
+        path = Path(settings.store.data_dir) / "storefront.sqlite"
+        opening = open_sqlite_store(path, window=window, kept_ids=kept_ids)
+    else:
+        opening = open_redis_store(url, window=window, kept_ids=kept_ids)
+    async with opening as store:
         yield store
 
 

@@ -113,7 +113,7 @@ class AmqpBroker:
         async with self._connecting:
             if self._connection is None or self._connection.is_closed:
                 self._publishing = None
-                self._connection = await self._connect()
+                return await self._connect()
             return self._connection
 
     async def _connect(self) -> aio_pika.Connection:
@@ -135,6 +135,11 @@ class AmqpBroker:
         # The transport tells when it is gone; the connection object itself does not become `closed`
         # by that.
         connection.close_callbacks.add(self._forget)
+        transport = connection.transport
+        if transport is None or transport.connection.is_closed:
+            raise ConnectionResetError("the connection was closed as soon as it was open")
+        # Here and not on the other shore: one that went on the way there would never be forgotten.
+        self._connection = connection
         return connection
 
     def _forget(self, connection: object, _error: BaseException | None) -> None:
@@ -184,6 +189,7 @@ class AmqpSession:
         self._opening = asyncio.Lock()  # one side channel at a time is being opened
         self._aside: AbstractChannel | None = None
         self._delays: set[int] = set()
+        self._closed = False
 
     async def receive(self) -> Delivery:
         try:
@@ -221,6 +227,10 @@ class AmqpSession:
             raise
 
     async def close_aio(self) -> None:
+        self._closed = True
+        await self._close_channels_aio()
+
+    async def _close_channels_aio(self) -> None:
         for channel in (self._aside, getattr(self, "_channel", None)):
             if channel is not None:
                 with suppress(*_BROKER_ERRORS):
@@ -319,15 +329,27 @@ class AmqpSession:
         consumer.
         """
         async with self._opening:
-            if self._aside is None or self._aside.is_closed:
+            if not self._closed and (self._aside is None or self._aside.is_closed):
                 self._aside = await open_channel_aio(self._connection)
+            if self._closed or self._aside is None:
+                # A lane that is still at work for this life. The connection outlives it, and a
+                # channel that nobody closes would stay open as long.
+                await self._close_channels_aio()
+                raise ChannelInvalidStateError("the session was closed")
             return self._aside
 
 
 async def open_channel_aio(connection: aio_pika.Connection) -> AbstractChannel:
     """A channel with confirms, on which what cannot be routed is an error and not silence."""
-    channel = connection.channel(publisher_confirms=True, on_return_raises=True)
-    await channel.initialize(timeout=ANSWER_TIMEOUT)
+    try:
+        channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+        # aio-pika passes over the timeout of `initialize`, and a broker that is short of memory
+        # answers no connection that publishes.
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            await channel.initialize()
+    except RuntimeError as exc:
+        # Their word for a connection that is closed.
+        raise ChannelInvalidStateError(str(exc)) from exc
     return channel
 
 
@@ -408,4 +430,10 @@ async def crossing(function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T
         answer: T = await aio_as_trio(function)(*args)
     except _BROKER_ERRORS as exc:
         raise BrokerError(str(exc) or type(exc).__name__) from exc
+    except Exception as exc:
+        # What waits on a channel that we close ourselves ends with a bare Exception (aiormq's
+        # FutureStore.reject_all); any other is a bug.
+        if type(exc) is not Exception:
+            raise
+        raise BrokerError("the channel was closed") from exc
     return answer

@@ -24,9 +24,18 @@ HELD_PAUSE = 1.0
 
 
 class Subscription:
-    """One life: receives, and tells the broker what is settled. The dispatcher's `Desk`."""
+    """One life: receives, and tells the broker what is settled. The dispatcher's `Desk`.
+
+    Attributes:
+        over: set when nothing more is to be received in this life.
+        ended: why; None where it was not the broker.
+        gone: the session is, and nothing can be told to it any more.
+    """
 
     def __init__(self, session: Session) -> None:
+        self.over = trio.Event()
+        self.ended: BrokerError | None = None
+        self.gone = False
         self._session = session
         self._settlement = Settlement()
         self._changed = trio.Event()
@@ -41,13 +50,9 @@ class Subscription:
             await self._session.dead_letter(delivery, why)
         except BrokerError as exc:
             log.warning("dead letter without a reason", error=str(exc))
-            try:
-                await self._session.reject(delivery)
-            except BrokerError:
-                # The session is gone with everything in it: the message comes again.
-                self._leave(delivery)
-                return
-        self.done(delivery)
+            await self._reject(delivery)
+        else:
+            self.done(delivery)
 
     async def postpone(
         self, delivery: Delivery, seconds: int, notes: Mapping[str, str | int]
@@ -55,19 +60,23 @@ class Subscription:
         try:
             await self._session.delay(delivery, seconds, notes)
         except BrokerError as exc:
-            # Left unsettled: it returns to the queue with the end of this life.
+            # Left unsettled, it returns to the queue with the end of this life; which must
+            # therefore come: its place among the prefetched would be taken for as long as we live.
             log.warning("not postponed", error=str(exc))
             self._leave(delivery)
-            return
-        self.done(delivery)
+            self._end(exc)
+        else:
+            self.done(delivery)
 
-    async def receive_into(self, dispatcher: Dispatcher) -> BrokerError:
-        """Receive until cancelled, or until this life is over; then say what ended it."""
+    async def receive_into(self, dispatcher: Dispatcher) -> None:
+        """Receive until cancelled, or until this life is over."""
         while True:
             try:
                 delivery = await self._session.receive()
             except BrokerError as exc:
-                return exc
+                self.gone = True
+                self._end(exc)
+                return
             # Cancelled here, the delivery was not taken, and returns to its place in the queue.
             await dispatcher.wait_for_room()
             self._settlement.took(delivery.tag)
@@ -79,8 +88,10 @@ class Subscription:
             if acks := self._settlement.due():
                 try:
                     await self._session.acknowledge(acks)
-                except BrokerError:
-                    # `receive_into` hears the same and says it. What was not told comes again.
+                except BrokerError as exc:
+                    # What was not told comes again.
+                    self.gone = True
+                    self._end(exc)
                     return
             elif self._finishing and not self._settlement.in_hand:
                 return
@@ -93,9 +104,24 @@ class Subscription:
         self._finishing = True
         self._changed.set()
 
+    async def _reject(self, delivery: Delivery) -> None:
+        try:
+            await self._session.reject(delivery)
+        except BrokerError as exc:
+            # The session is gone with everything in it: the message comes again.
+            self._leave(delivery)
+            self._end(exc)
+        else:
+            self._settlement.drop(delivery.tag)
+            self._changed.set()
+
     def _leave(self, delivery: Delivery) -> None:
         self._settlement.leave(delivery.tag)
         self._changed.set()
+
+    def _end(self, error: BrokerError) -> None:
+        self.ended = self.ended or error
+        self.over.set()
 
 
 State = Literal["unreachable", "consuming", "standing by", "stopped"]
@@ -120,18 +146,18 @@ async def consume(
         log.info("consuming", queue=queue.name)
         tell("consuming")
         subscription = Subscription(session)
-        ended: BrokerError | None = None
         async with trio.open_nursery() as acknowledging:
             acknowledging.start_soon(subscription.acknowledge)
             async with trio.open_nursery() as receiving:
                 receiving.start_soon(_cancel_when, stopping, receiving.cancel_scope)
-                ended = await subscription.receive_into(dispatcher)
+                receiving.start_soon(_cancel_when, subscription.over, receiving.cancel_scope)
+                await subscription.receive_into(dispatcher)
                 receiving.cancel_scope.cancel()
-            if ended is not None:
+            if subscription.gone:
                 acknowledging.cancel_scope.cancel()
             subscription.finish()
-    if ended is not None:
-        raise ended
+    if subscription.ended is not None and not stopping.is_set():
+        raise subscription.ended
 
 
 async def stand_by(

@@ -8,7 +8,7 @@ recorder at once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -101,6 +101,10 @@ class Dispatcher:
     def accept(self, delivery: Delivery, desk: Desk) -> None:
         """Take a delivery; it is settled at the desk later, whatever becomes of it."""
         known = envelope.read(delivery)
+        if delivery.message_id != known.message_id:
+            # A copy of it, delayed or dead, goes by the same name: the client library gives one
+            # without a name a random one, and a repetition would pass for another message.
+            delivery = replace(delivery, message_id=known.message_id)
         row = translation_of(known.type)
         if row is None:
             self._drop(delivery, desk, "ping" if known.type == envelope.PING else "unknown-type")

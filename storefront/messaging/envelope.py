@@ -107,7 +107,8 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 def _identity(given: str, opened: Opened) -> str:
     if given and len(given) <= _LONGEST_ID and given.isprintable():
         return given
-    parts = (opened.type.encode(), given.encode("utf-8", "surrogatepass"), opened.body)
+    words = (each.encode("utf-8", "surrogatepass") for each in (opened.type, given))
+    parts = (*words, opened.body)
     return sha256(b"\0".join(parts)).hexdigest()
 
 

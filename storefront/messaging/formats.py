@@ -2,7 +2,8 @@
 
 Each opener looks at a delivery and answers what it found, or None where the format is another.
 Nothing in a delivery can make one fail: what cannot be opened is left as it came, and is refused
-later for what it then is.
+later for what it then is. msgspec's own errors are ValueErrors, and so is Python's for bytes that
+are no UTF-8.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def cloud_event(delivery: Delivery) -> Opened | None:
         return None
     try:
         event = _cloud_event.decode(delivery.body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return Opened(
         type=event.type,
@@ -88,7 +89,7 @@ def mass_transit(delivery: Delivery) -> Opened | None:
         return None
     try:
         envelope = _mass_transit.decode(delivery.body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     kind = envelope.message_type[0] if envelope.message_type else ""
     return Opened(

@@ -38,6 +38,7 @@ class MemoryBroker:
         self._serial = count()
         self._changed = trio.Event()
         self._reachable = True
+        self.cuts = 0  # a session ends with the next one
         self.dead_letters: list[Delivery] = []
 
     async def run(self) -> None:
@@ -55,6 +56,7 @@ class MemoryBroker:
     def cut(self) -> None:
         """Be unreachable: sessions end, nothing is taken, until `mend`."""
         self._reachable = False
+        self.cuts += 1
         self._announce()
 
     def mend(self) -> None:
@@ -85,6 +87,11 @@ class MemoryBroker:
             held.held = False
             session.give_back()
 
+    @property
+    def postponed(self) -> int:
+        """How many messages wait for their time."""
+        return len(self._postponed)
+
     def depth(self, queue: str) -> int:
         """How many messages wait in a queue."""
         return len(self._queue(queue).waiting)
@@ -99,14 +106,6 @@ class MemoryBroker:
     def _announce(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
-
-    async def _next(self, queue: str) -> Delivery:
-        waiting = self._queue(queue).waiting
-        while not waiting:
-            self._check()
-            await self._changed.wait()
-        self._check()
-        return waiting.popleft()
 
     def _bring_back(self, queue: str, deliveries: Sequence[Delivery]) -> None:
         again = [replace(delivery, redelivered=True) for delivery in reversed(deliveries)]
@@ -128,46 +127,77 @@ class MemorySession:
         self._prefetch = prefetch
         self._unsettled: dict[int, Delivery] = {}
         self._tags = count(1)
-        self._settled = trio.Event()
+        self._cuts = broker.cuts
+        self._over: str | None = None
 
     async def receive(self) -> Delivery:
         await trio.lowlevel.checkpoint()
-        while len(self._unsettled) >= self._prefetch:
-            await self._settled.wait()
-        delivery = replace(await self._broker._next(self._queue), tag=next(self._tags))  # noqa: SLF001 - two halves of one thing
+        waiting = self._broker._queue(self._queue).waiting  # noqa: SLF001 - two halves of one thing
+        self._check()
+        while not waiting or len(self._unsettled) >= self._prefetch:
+            await self._broker._changed.wait()  # noqa: SLF001 - as above
+            self._check()
+        delivery = replace(waiting.popleft(), tag=next(self._tags))
         self._unsettled[delivery.tag] = delivery
         return delivery
 
     async def acknowledge(self, acks: Sequence[Ack]) -> None:
         await trio.lowlevel.checkpoint()
-        self._broker._check()  # noqa: SLF001 - as above
+        self._check()
         for ack in acks:
+            if ack.tag not in self._unsettled:
+                # As RabbitMQ: 406, and the channel is closed.
+                self._finish("unknown delivery tag")
+                self._check()
             settled = (
                 [tag for tag in self._unsettled if tag <= ack.tag] if ack.multiple else [ack.tag]
             )
             for tag in settled:
                 del self._unsettled[tag]
-        self._settled.set()
-        self._settled = trio.Event()
+        self._broker._announce()  # noqa: SLF001 - as above
 
     async def dead_letter(self, delivery: Delivery, why: Mapping[str, str | int]) -> None:
         await trio.lowlevel.checkpoint()
-        self._broker._check()  # noqa: SLF001 - as above
-        self._broker.dead_letters.append(_with(delivery, why))
+        self._check()
+        self._broker.dead_letters.append(self._copy(delivery, why))
 
     async def delay(self, delivery: Delivery, seconds: int, notes: Mapping[str, str | int]) -> None:
         await trio.lowlevel.checkpoint()
-        self._broker._check()  # noqa: SLF001 - as above
-        self._broker._postpone(self._queue, _with(delivery, notes), seconds)  # noqa: SLF001 - as above
+        self._check()
+        self._broker._postpone(self._queue, self._copy(delivery, notes), seconds)  # noqa: SLF001 - as above
 
     async def reject(self, delivery: Delivery) -> None:
         await trio.lowlevel.checkpoint()
+        self._check()
+        del self._unsettled[delivery.tag]
         self._broker.dead_letters.append(delivery)
+        self._broker._announce()  # noqa: SLF001 - as above
 
     def give_back(self) -> None:
         """What was not settled returns to its place, in order."""
         self._broker._bring_back(self._queue, list(self._unsettled.values()))  # noqa: SLF001 - as above
         self._unsettled.clear()
+        self._finish("the session was closed")
+
+    def _copy(self, delivery: Delivery, notes: Mapping[str, str | int]) -> Delivery:
+        # aiormq gives one without an id an id of its own, never the same twice.
+        own = f"copy-{next(self._broker._serial)}"  # noqa: SLF001 - as above
+        return replace(
+            delivery,
+            headers={**delivery.headers, **notes},
+            message_id=delivery.message_id or own,
+            redelivered=False,
+        )
+
+    def _finish(self, why: str) -> None:
+        self._over = self._over or why
+        self._broker._announce()  # noqa: SLF001 - as above
+
+    def _check(self) -> None:
+        if self._broker.cuts != self._cuts:
+            raise BrokerError("the bus was cut")
+        if self._over is not None:
+            raise BrokerError(self._over)
 
 
 def _delivery(queue: str, message: Outgoing) -> Delivery:
@@ -181,7 +211,3 @@ def _delivery(queue: str, message: Outgoing) -> Delivery:
         content_type=message.content_type,
         headers=dict(message.headers),
     )
-
-
-def _with(delivery: Delivery, notes: Mapping[str, str | int]) -> Delivery:
-    return replace(delivery, headers={**delivery.headers, **notes}, redelivered=False)

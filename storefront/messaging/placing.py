@@ -34,8 +34,8 @@ class Placing:
         self._remembered: OrderedDict[OrderId, CustomerId] = OrderedDict()
 
     def learn(self, order: OrderId, customer: CustomerId) -> None:
-        """A message said whose order it is."""
-        self._remembered[order] = customer
+        """A message said whose order it is. The first answer stands, as in the store."""
+        self._remembered.setdefault(order, customer)
         self._remembered.move_to_end(order)
         if len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)

@@ -30,6 +30,14 @@ class Settlement:
             self._singly.append(tag)
             self.in_hand -= 1
 
+    def drop(self, tag: int) -> None:
+        """A delivery that was rejected: the broker has let go of its tag, and to name it again
+        would end the channel.
+        """
+        if self._open.get(tag) is False:
+            del self._open[tag]
+            self.in_hand -= 1
+
     def leave(self, tag: int) -> None:
         """A delivery is not waited for any more, and not acknowledged: it comes again."""
         if self._open.get(tag) is False:

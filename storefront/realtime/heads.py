@@ -1,13 +1,15 @@
 """Has a stream heard of everything? Its customer's head in the log knows.
 
 An announcement may be lost, and the last one is noticed by nobody: no gap follows it. So with each
-slice of the heartbeat the heads of its customers are read in one round trip, and a stream that was
-offered less than the head looks into the log. Nothing waits longer than one beat.
+beat of a stream the head of its customer is read, and a stream that was offered less than the head
+looks into the log. Streams whose beats come while the store is busy are read together in the next
+round trip, so none is passed over however many there are. Nothing waits longer than one beat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 
 import structlog
 import trio
@@ -18,13 +20,13 @@ from storefront.store.contract import Store
 
 log = structlog.get_logger(__name__)
 
-# Slices that wait while the store is slow. At the bound a slice is passed over: its streams are
-# looked at again with their next beat.
-ROOM = 64
+# Streams compared in one round trip; a store answers for as many within some milliseconds, and
+# other questions come in between.
+AT_ONCE = 500
 
 
 class HeadWatch:
-    """Compares heads, slice by slice.
+    """Compares heads. A stream waits here once, so there are never more than streams on the wheel.
 
     Args:
         store: the log.
@@ -34,27 +36,33 @@ class HeadWatch:
     def __init__(self, store: Store, *, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
-        self._send, self._receive = trio.open_memory_channel[Sequence[Stream]](ROOM)
+        self._waiting: dict[Stream, None] = {}
+        self._came = trio.Event()
         self.caught = 0  # streams that had missed something
 
     def look_at(self, streams: Sequence[Stream]) -> None:
         """Have these compared soon."""
-        try:
-            self._send.send_nowait(streams)
-        except trio.WouldBlock:
-            log.warning("heads not compared", streams=len(streams))
+        self._waiting.update(dict.fromkeys(streams))
+        self._came.set()
 
     async def run(self) -> None:
         """Compare until cancelled."""
         while True:
-            await self._compare(await self._receive.receive())
+            await self._came.wait()
+            self._came = trio.Event()
+            while self._waiting:
+                together = list(islice(self._waiting, AT_ONCE))
+                for stream in together:
+                    del self._waiting[stream]
+                await self._compare(together)
 
-    async def _compare(self, streams: Sequence[Stream]) -> None:
+    async def _compare(self, streams: Collection[Stream]) -> None:
         try:
             heads = await self._store.heads(
                 {stream.customer for stream in streams}, now=self._clock()
             )
         except StoreUnavailableError as exc:
+            # They are looked at again with their next beat.
             log.warning("heads not compared", streams=len(streams), error=str(exc))
             return
         for stream in streams:

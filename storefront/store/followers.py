@@ -12,13 +12,13 @@ import trio
 from storefront.store.contract import Entry, Listener
 
 
-class Followers:
-    """The listeners of one store."""
+class Followed:
+    """A store's part that is the same for all who live in one process; see `contract.Store`."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
 
-    def announce(self, entries: Sequence[Entry]) -> None:
+    def _announce(self, entries: Sequence[Entry]) -> None:
         """Tell every listener, synchronously: the order of the log is the order of hearing."""
         if entries:
             for hear in tuple(self._listeners):

@@ -21,11 +21,10 @@ from storefront.store.contract import (
     HEAD_LIFE,
     OWNER_LIFE,
     Entry,
-    Listener,
     Recording,
     Slice,
 )
-from storefront.store.followers import Followers
+from storefront.store.followers import Followed
 
 
 @dataclass(slots=True)
@@ -45,7 +44,7 @@ class _Log:
         return Position(self.epoch, self.seq)
 
 
-class MemoryStore:
+class MemoryStore(Followed):
     """See `contract.Store`. `token` makes epochs and generations: random, and never the same
     twice.
     """
@@ -53,17 +52,17 @@ class MemoryStore:
     durable = False
 
     def __init__(self, *, window: float, kept_ids: int, token: Callable[[], str]) -> None:
+        super().__init__()
         self._window = window
         self._kept_ids = kept_ids
         self._token = token
         self._logs: dict[CustomerId, _Log] = {}
         self._owners: dict[OrderId, tuple[CustomerId, float]] = {}
-        self._followers = Followers()
 
     async def record(self, batch: Sequence[Recording], *, now: float) -> Sequence[Entry | None]:
         await trio.lowlevel.checkpoint()
         answers = [self._record(recording, now) for recording in batch]
-        self._followers.announce([entry for entry in answers if entry is not None])
+        self._announce([entry for entry in answers if entry is not None])
         return answers
 
     async def since(
@@ -126,15 +125,6 @@ class MemoryStore:
         log = self._open(customer, now)
         log.generation = self._token()
         return log.generation
-
-    async def follow(
-        self,
-        hear: Listener,
-        lost: Callable[[], None],
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        await self._followers.follow(hear, lost, task_status=task_status)
 
     def _record(self, recording: Recording, now: float) -> Entry | None:
         log = self._open(recording.customer, now)

@@ -19,10 +19,10 @@ import trio
 from storefront.domain.facts import Fact
 from storefront.domain.ids import CustomerId, OrderId
 from storefront.domain.positions import Position
-from storefront.errors import StoreUnavailableError
+from storefront.errors import StoreError
 from storefront.store import sqlite_file
-from storefront.store.contract import HEAD_LEEWAY, Entry, Listener, Recording, Slice
-from storefront.store.followers import Followers
+from storefront.store.contract import HEAD_LEEWAY, Entry, Recording, Slice
+from storefront.store.followers import Followed
 from storefront.store.generations import Generations
 from storefront.store.sqlite_commits import Commits
 from storefront.store.sqlite_ledger import Ledger, lapsed
@@ -32,7 +32,7 @@ from storefront.store.sqlite_reader import Head, Reader
 T = TypeVar("T")
 
 
-class SqliteStore:
+class SqliteStore(Followed):
     """See `contract.Store`. Opened by `open_sqlite_store`.
 
     Of a batch that raises, nothing was recorded. A transaction that failed was rolled back by
@@ -42,11 +42,11 @@ class SqliteStore:
     durable = True
 
     def __init__(self, ledger: Ledger, reader: Reader, path: Path) -> None:
+        super().__init__()
         self._commits = Commits(ledger, self._settle)
         self._reader = reader
         self._path = path
         self._thread = trio.CapacityLimiter(1)
-        self._followers = Followers()
         self._generations = Generations(_tokens())
         self._asked: dict[CustomerId, float] = {}
         self._keeping = False
@@ -101,19 +101,10 @@ class SqliteStore:
         await trio.lowlevel.checkpoint()
         return self._generations.renew(customer)
 
-    async def follow(
-        self,
-        hear: Listener,
-        lost: Callable[[], None],
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        await self._followers.follow(hear, lost, task_status=task_status)
-
     def _settle(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self._generations.renew(entry.customer)
-        self._followers.announce(entries)
+        self._announce(entries)
 
     async def _read(self, question: Callable[[], T]) -> T:
         def ask() -> T:
@@ -149,7 +140,7 @@ class SqliteStore:
         asked, self._asked = self._asked, {}
         if asked:
             # Shielded, because they are the others' questions as well.
-            with trio.CancelScope(shield=True), suppress(StoreUnavailableError):
+            with trio.CancelScope(shield=True), suppress(StoreError):
                 await self._commits.write(partial(Ledger.keep, asked=asked))
 
 

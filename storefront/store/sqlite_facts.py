@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from storefront.domain.facts import Fact, merged, supersedes
+from storefront.domain.facts import Fact, FactKind, merged, supersedes
 from storefront.domain.ids import CustomerId
 from storefront.store.contract import FACT_LIFE, FACTS_KEPT
 
@@ -61,7 +61,8 @@ def newest(connection: sqlite3.Connection, customer: CustomerId, now: float) -> 
     ]
 
 
-def _fact(row: tuple[object, ...]) -> Fact:
+def _fact(row: tuple[FactKind, str, str, str | None, str | None, float]) -> Fact:
+    kind, name, state, detail, order, occurred_at = row
     return Fact(
-        **dict(zip(("kind", "id", "state", "detail", "order", "occurred_at"), row, strict=True))  # type: ignore[arg-type] # the columns have the fields' types
+        kind=kind, id=name, state=state, detail=detail, order=order, occurred_at=occurred_at
     )

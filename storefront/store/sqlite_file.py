@@ -32,7 +32,7 @@ _PAGE = 4096
 # ... and what a WAL that outgrew it (a reader was in the way) is cut back to afterwards.
 _WAL_LIMIT = 2 * _WAL_PAGES * _PAGE
 # The b-trees' upper pages and the hot customers' leaves; in KiB, as SQLite has it when negative.
-_WRITER_CACHE = -16384
+_WRITER_CACHE = -32768
 _READER_CACHE = -8192
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}

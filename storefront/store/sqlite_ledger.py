@@ -69,9 +69,9 @@ class _Transaction:
     added: int = 0
     now: float = 0.0
 
-    def mark(self, now: float) -> None:
-        """Note that a row was added, and when."""
-        self.added += 1
+    def mark(self, now: float, *, added: int = 0) -> None:
+        """Note what time it is, and how many rows are added."""
+        self.added += added
         self.now = max(self.now, now)
 
 
@@ -127,7 +127,7 @@ class Ledger:
 
     def place(self, order: OrderId, customer: CustomerId, now: float) -> None:
         """See `contract.Store.place`."""
-        self._under_way.mark(now)
+        self._under_way.mark(now, added=1)
         self._connection.execute(_PLACE, (order, customer, now, OWNER_LIFE))
 
     def _record(self, recording: Recording, now: float) -> Entry | None:
@@ -151,6 +151,7 @@ class Ledger:
             recorded_at=now,
             traceparent=recording.traceparent,
         )
+        self._under_way.mark(now, added=1)
         self._under_way.recorded.append((numbering.id, entry))
         return entry
 
@@ -166,7 +167,7 @@ class Ledger:
     def _open(self, customer: CustomerId, now: float) -> _Numbering:
         numbering = self._find(customer)
         if numbering is None or lapsed(numbering.touched, now):
-            self._under_way.mark(now)
+            self._under_way.mark(now, added=1)
             # 64 random bits, as hexadecimal digits: a position's epoch holds no "-".
             epoch = secrets.token_hex(8)
             self._connection.execute(_START, (customer, epoch, now))
@@ -187,7 +188,7 @@ class Ledger:
         self._connection.executemany(
             _MOVE, ((each.seq, each.touched, each.id) for each in noted.moved.values())
         )
-        if noted.added:
+        if noted.now:
             self._forget(self._sweep.step(self._connection, added=noted.added, now=noted.now))
         # Only now, when none of them differs from its row.
         while len(self._numberings) > NUMBERINGS_KEPT:

@@ -147,6 +147,10 @@ def test_an_nservicebus_message_is_known_by_its_headers():
     assert (found.type, found.message_id, found.body) == (TYPE, ID, BODY)
 
 
+def test_half_a_surrogate_pair_in_a_type_is_no_more_than_another_type():
+    assert read(delivery(type="\ud800")).message_id != read(delivery(type="\ud801")).message_id
+
+
 @given(
     st.binary(max_size=60)
     | st.sampled_from(
@@ -155,6 +159,8 @@ def test_an_nservicebus_message_is_known_by_its_headers():
             b'{"specversion":1}',
             b"[" * 99_999 + b'"specversion"',
             b'{"messageType":[]}',
+            b'{"specversion":"1.0","type":"\xff","data":{}}',
+            b'{"messageType":["\xff"],"message":{}}',
         ]
     ),
     st.dictionaries(
@@ -171,7 +177,7 @@ def test_an_nservicebus_message_is_known_by_its_headers():
         ),
         st.text() | st.integers(),
     ),
-    st.text(max_size=20),
+    st.text(st.characters(), max_size=20),
     st.sampled_from(["", "application/json", "application/vnd.masstransit+json"]),
 )
 def test_nothing_in_a_delivery_can_make_reading_it_fail(body, headers, text, content_type):

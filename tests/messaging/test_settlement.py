@@ -51,9 +51,23 @@ def test_one_that_is_left_is_not_waited_for_and_never_acknowledged():
     assert settlement.due() == [Ack(2, multiple=False)]
 
 
+def test_a_tag_that_was_rejected_is_never_named_again_and_does_not_break_the_prefix():
+    settlement = books(1, 2, 3)
+    settlement.settle(1)
+    settlement.drop(2)
+    settlement.settle(3)
+    assert settlement.in_hand == 0
+    assert settlement.due() == [Ack(3, multiple=True)]
+    settlement = books(1, 2)
+    settlement.settle(1)
+    settlement.drop(2)
+    assert settlement.due() == [Ack(1, multiple=True)]
+
+
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["took", "settle", "due"]), st.integers(0, 30)), max_size=120
+        st.tuples(st.sampled_from(["took", "settle", "drop", "due"]), st.integers(0, 30)),
+        max_size=120,
     )
 )
 def test_a_broker_that_obeys_the_acks_never_drops_an_unfinished_message_and_keeps_no_finished_one(
@@ -62,12 +76,13 @@ def test_a_broker_that_obeys_the_acks_never_drops_an_unfinished_message_and_keep
     settlement = Settlement()
     at_broker: set[int] = set()
     finished: set[int] = set()
+    dropped: set[int] = set()
     last = 0
 
     def tell() -> None:
         for ack in settlement.due():
             told = {tag for tag in at_broker if tag <= ack.tag} if ack.multiple else {ack.tag}
-            assert told, "an ack of nothing closes the channel"
+            assert ack.tag in at_broker, "an ack of a tag the broker does not know"
             assert told <= at_broker
             assert told <= finished, "an unfinished message was acknowledged"
             at_broker.difference_update(told)
@@ -81,8 +96,13 @@ def test_a_broker_that_obeys_the_acks_never_drops_an_unfinished_message_and_keep
             tag = sorted(at_broker - finished)[number % len(at_broker - finished)]
             settlement.settle(tag)
             finished.add(tag)
+        elif what == "drop" and at_broker - finished:
+            tag = sorted(at_broker - finished)[number % len(at_broker - finished)]
+            settlement.drop(tag)
+            at_broker.discard(tag)
+            dropped.add(tag)
         else:
             tell()
         assert settlement.in_hand == len(at_broker - finished)
     tell()
-    assert at_broker == set(range(1, last + 1)) - finished
+    assert at_broker == set(range(1, last + 1)) - finished - dropped

@@ -273,7 +273,7 @@ async def test_an_event_whose_announcement_was_lost_is_shown_with_the_next_beat(
     async with open_tab(world.app, world.token()) as tab:
         await world.add_item(count=1)
         await trio.sleep(1)
-        monkeypatch.setattr(world.store._followers, "announce", lambda _: None)
+        monkeypatch.setattr(world.store, "_announce", lambda _: None)
         await world.add_item(count=2)
         await trio.sleep(28.9)
         assert [event["itemCount"] for event in tab.events] == [1]

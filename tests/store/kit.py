@@ -5,6 +5,7 @@ A further implementation joins all tests of the contract by one line in OPENERS.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
@@ -27,6 +28,9 @@ NOW = 1_795_000_000.0
 WINDOW = 300.0
 KEPT_IDS = 5
 DAY = 24 * 3600.0
+
+# The properties are tried with the same examples every time; with so many others where this is set.
+EXAMPLES = int(os.environ.get("STOREFRONT_TEST_EXAMPLES", "0"))
 
 Opener = Callable[[Path], AbstractAsyncContextManager[Store]]
 

@@ -33,7 +33,7 @@ async def main(path: Path, run: str) -> None:
             ]
             answers = await store.record(batch, now=NOW)
             places = [f"{entry.customer}#{entry.position.seq}" for entry in answers if entry]
-            print(f"{run}.{number}", *places, sep="|", end="|\n", flush=True)
+            print(f"{run}.{number}", *places, sep="|", flush=True)
 
 
 if __name__ == "__main__":

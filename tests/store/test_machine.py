@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from storefront.domain.facts import Fact
 from storefront.domain.positions import Position
 from storefront.store.contract import FACT_LIFE, HEAD_LEEWAY, HEAD_LIFE, OWNER_LIFE, Recording
-from tests.store.kit import ALICE, BOB, DAY, KEPT_IDS, NOW, OPENERS, WINDOW
+from tests.store.kit import ALICE, BOB, DAY, EXAMPLES, KEPT_IDS, NOW, OPENERS, WINDOW
 from tests.store.model import Model
 from tests.store.portal import Portal
 
@@ -73,6 +73,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.now = NOW
         self.model = Model()
         self.generations = dict.fromkeys(CUSTOMERS, "")
+        self.renewed = dict.fromkeys(CUSTOMERS, NOW)
         self.old_generations: dict[str, set[str]] = {who: set() for who in CUSTOMERS}
         self.folder = Path(tempfile.mkdtemp())
         self.open()
@@ -104,9 +105,7 @@ class StoreMachine(RuleBasedStateMachine):
         for recording, answer in zip(batch, answers, strict=True):
             self.model.recorded(recording, answer, self.now)
         for who in {answer.customer for answer in answers if answer is not None}:
-            self.old_generations[who].add(self.generations[who])
-            self.generations[who] = self.call("generation", who)
-            assert self.generations[who] not in self.old_generations[who]
+            self.is_renewed(who, self.call("generation", who))
         return multiple(*(answer.position for answer in answers if answer is not None))
 
     @rule(
@@ -163,14 +162,20 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(who=customers)
     def renew_generation(self, who):
-        self.old_generations[who].add(self.generations[who])
-        self.generations[who] = self.call("renew_generation", who, now=self.now)
-        assert self.generations[who] not in self.old_generations[who]
+        self.is_renewed(who, self.call("renew_generation", who, now=self.now))
         self.position(who)  # a store may file it with a numbering, which then begins here
+
+    def is_renewed(self, who, generation):
+        self.old_generations[who].add(self.generations[who])
+        assert generation not in self.old_generations[who]
+        self.generations[who] = generation
+        self.renewed[who] = self.now
 
     @rule(who=customers)
     def generation(self, who):
-        assert self.call("generation", who) == self.generations[who]
+        found = self.call("generation", who)
+        forgotten = found == "" and self.now - self.renewed[who] > HEAD_LIFE
+        assert forgotten or found == self.generations[who]
 
     @rule()
     def restart(self):
@@ -192,10 +197,10 @@ def test_a_store_answers_as_the_model_does(name):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=80,
+            max_examples=EXAMPLES or 80,
             stateful_step_count=40,
             deadline=None,
-            derandomize=True,
+            derandomize=not EXAMPLES,
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )

@@ -17,7 +17,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.store.kit import ALICE, BOB, NOW, OPENERS, WINDOW, event
+from tests.store.kit import ALICE, BOB, EXAMPLES, NOW, OPENERS, WINDOW, event
 
 # Small, so that it overflows.
 CHANNEL = 3
@@ -186,7 +186,12 @@ async def play(opener, steps):
 
 @pytest.mark.parametrize("name", sorted(OPENERS))
 def test_whoever_comes_back_gets_what_was_missed_in_order_and_once_or_is_told(name):
-    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(
+        max_examples=EXAMPLES or 200,
+        derandomize=not EXAMPLES,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     @given(steps=steps)
     def run(steps):
         trio.run(play, OPENERS[name], steps)
