@@ -73,7 +73,12 @@ async def run_demo(settings: Settings, pace: float, stop: trio.Event) -> None:
     # Before anything else starts: a taken port is one line, at once.
     listening = open_listening_socket(settings.serving.bind)
     broker = MemoryBroker()
-    async with open_store(settings) as store, trio.open_nursery() as neighbours:
+    # The island is for a shared log in Redis, if one is asked for.
+    async with (
+        open_island(),
+        open_store(settings) as store,
+        trio.open_nursery() as neighbours,
+    ):
         neighbours.start_soon(broker.run)
         urls = await neighbours.start(
             partial(_services, settings, broker, pace, _page_origins(listening))

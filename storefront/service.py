@@ -295,7 +295,7 @@ async def _keep_consuming(
         stopping=stopping,
         tell=partial(states.__setitem__, queue.name),
     )
-    await keep_running("consumer", consume, on=BrokerError)
+    await keep_running("consumer", consume, on=BrokerError, stopping=stopping)
     left.set()
 
 
@@ -303,7 +303,7 @@ async def _keep_consuming(
 class _Services:
     """The questions the consumer asks."""
 
-    totals: Callable[[CartId], Awaitable[Totals | None]]
+    totals: Callable[[CartId, CustomerId], Awaitable[Totals | None]]
     customer: Callable[[OrderId], Awaitable[CustomerId | None]]
 
 

@@ -25,10 +25,12 @@ async def keep_running(
     run: Callable[[], Awaitable[None]],
     *,
     on: type[Exception] | tuple[type[Exception], ...],
+    stopping: trio.Event,
 ) -> None:
     """Run a task again whenever it ends with one of the errors `on`; return when it returns.
 
     The pauses between are 0.5 s, doubling to 15 s; they start anew once a run lasted for a minute.
+    Set, `stopping` ends a pause, and with it all of this; a run has to hear of it by itself.
     """
     pause = FIRST_PAUSE
     while True:
@@ -41,5 +43,7 @@ async def keep_running(
             log.warning("restarting", task=name, error=str(exc), pause=pause)
         else:
             return
-        await trio.sleep(pause)
+        with trio.move_on_after(pause):
+            await stopping.wait()
+            return
         pause = min(pause * 2, LONGEST_PAUSE)

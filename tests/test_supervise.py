@@ -15,7 +15,7 @@ async def test_pauses_double_from_half_a_second_to_fifteen(autojump_clock):
         raise BrokerError("gone")
 
     with trio.move_on_after(60):
-        await keep_running("it", fail, on=BrokerError)
+        await keep_running("it", fail, on=BrokerError, stopping=trio.Event())
     assert began == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5]
 
 
@@ -28,7 +28,7 @@ async def test_after_a_steady_minute_the_pauses_start_anew(autojump_clock):
         raise BrokerError("gone")
 
     with trio.move_on_after(66):
-        await keep_running("it", last_a_while, on=BrokerError)
+        await keep_running("it", last_a_while, on=BrokerError, stopping=trio.Event())
     assert began == [0, 0.5, 1.5, 3.5, 64, 65]
 
 
@@ -37,7 +37,7 @@ async def test_a_bug_is_not_survived(autojump_clock):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await keep_running("it", fail, on=BrokerError)
+        await keep_running("it", fail, on=BrokerError, stopping=trio.Event())
     assert trio.current_time() == 0
 
 
@@ -49,5 +49,23 @@ async def test_a_task_that_returns_is_not_run_again(autojump_clock):
         runs += 1
         await trio.lowlevel.checkpoint()
 
-    await keep_running("it", once, on=BrokerError)
+    await keep_running("it", once, on=BrokerError, stopping=trio.Event())
     assert runs == 1
+
+
+async def test_a_pause_ends_at_once_when_everybody_is_leaving(autojump_clock, nursery):
+    stopping, runs = trio.Event(), 0
+
+    async def fail() -> None:
+        nonlocal runs
+        runs += 1
+        raise BrokerError("gone")
+
+    async def leave_later() -> None:
+        await trio.sleep(20)
+        stopping.set()
+
+    nursery.start_soon(leave_later)
+    await keep_running("it", fail, on=BrokerError, stopping=stopping)
+    assert trio.current_time() == 20
+    assert runs == 6

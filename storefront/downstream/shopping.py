@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from storefront.domain.ids import CartId
+from storefront.domain.ids import CartId, CustomerId, customer_id
 from storefront.domain.translate import Totals
 from storefront.downstream.answers import is_price, read
 from storefront.downstream.guard import Guard
@@ -29,6 +29,7 @@ class _Line(msgspec.Struct, frozen=True, rename="camel"):
 class _Cart(msgspec.Struct, frozen=True, rename="camel"):
     cart_id: UUID
     items: list[_Line]
+    customer_id: UUID | None = None  # left out for a visitor who has not signed in
 
 
 _decoder = msgspec.json.Decoder(_Cart)
@@ -41,9 +42,9 @@ class Shopping:
         self._http = http
         self._guard = guard
 
-    async def totals(self, cart: CartId) -> Totals | None:
-        """What a cart comes to: distinct lines, sum of quantity times unit price; None for no such
-        cart.
+    async def totals(self, cart: CartId, customer: CustomerId) -> Totals | None:
+        """What this customer's cart comes to: distinct lines, sum of quantity times unit price;
+        None for no such cart.
 
         Raises:
             DownstreamError: Shopping let us down.
@@ -54,6 +55,9 @@ class Shopping:
         found = read(self._http.name, _decoder, body, "a cart")
         if str(found.cart_id) != cart:
             raise DownstreamNonsenseError(self._http.name, "another cart than the one asked for")
+        if found.customer_id is not None and customer_id(found.customer_id) != customer:
+            # What it comes to is that customer's business, and goes to nobody else's screen.
+            raise DownstreamNonsenseError(self._http.name, "another customer's cart")
         total = sum((line.quantity * line.unit_price for line in found.items), Decimal(0))
         if not is_price(total):
             raise DownstreamNonsenseError(self._http.name, "a cart beyond all prices")

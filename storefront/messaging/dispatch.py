@@ -29,6 +29,10 @@ from storefront.store.contract import Recording
 
 log = structlog.get_logger(__name__)
 
+# An order of a hundred lines has 15 kB. What is longer would become a frame for a browser, and is a
+# dead letter instead.
+LONGEST_BODY = 256 * 1024
+
 
 class Desk(Protocol):
     """Where a delivery is settled: the subscription it came from."""
@@ -48,8 +52,8 @@ class Desk(Protocol):
         ...
 
 
-# What a cart comes to; None where Shopping knows no such cart.
-AskShopping = Callable[[CartId], Awaitable[Totals | None]]
+# What this customer's cart comes to; None where Shopping knows no such cart.
+AskShopping = Callable[[CartId, CustomerId], Awaitable[Totals | None]]
 
 
 class Watch(Protocol):
@@ -110,7 +114,7 @@ class Dispatcher:
             self._drop(delivery, desk, "ping" if known.type == envelope.PING else "unknown-type")
             return
         try:
-            message = messages.decode(row.message, known.body)
+            message = _read(row, known.body)
         except InvalidMessageError as exc:
             # In a lane of its own: neither the next message nor this customer's waits for it.
             self._lanes.put(object(), partial(self._refuse, delivery, desk, exc))
@@ -130,6 +134,9 @@ class Dispatcher:
                 self._lanes.put(message.order, partial(self._place, work, message.order))
             else:
                 self._to_customer(work, customer)
+        else:
+            # A row of the registry whose message says neither whose nor which order's it is.
+            raise TypeError(work.row.name)
 
     async def _place(self, work: Work, order: OrderId) -> None:
         try:
@@ -159,7 +166,7 @@ class Dispatcher:
         totals: Totals | None = None
         if isinstance(work.message, messages.CartMessage) and _needs_totals(work.message):
             try:
-                totals = await self._ask_shopping(cart_id(work.message.cart_id))
+                totals = await self._ask_shopping(cart_id(work.message.cart_id), customer)
             except DownstreamError as exc:
                 await self._try_later(work, exc)
                 return
@@ -226,6 +233,12 @@ class Dispatcher:
     def _settle(self, outcome: str, kind: str) -> None:
         self._room.release()
         self._watch.settled(outcome, kind)
+
+
+def _read(row: Translation, body: bytes) -> messages.Message:
+    if len(body) > LONGEST_BODY:
+        raise InvalidMessageError("too-large", f"{len(body)} bytes")
+    return messages.decode(row.message, body)
 
 
 def _needs_totals(message: messages.Message) -> bool:

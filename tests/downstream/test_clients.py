@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 
 import pytest
 import trio
@@ -53,7 +54,8 @@ def order(**changes: str) -> bytes:
 @pytest.fixture
 async def ask_shopping(there):
     async with open_http("shopping", there.url) as opened:
-        yield Shopping(opened, Guard("shopping", budget=5)).totals
+        shopping = Shopping(opened, Guard("shopping", budget=5))
+        yield partial(shopping.totals, customer=ALICE)
 
 
 @pytest.fixture
@@ -209,7 +211,7 @@ async def test_a_service_that_does_not_answer_is_a_timeout(there):
     async with open_http("shopping", there.url) as carts, open_http("orders", there.url) as placed:
         began = trio.current_time()
         with pytest.raises(DownstreamTimeoutError):
-            await Shopping(carts, Guard("shopping", budget=0.2)).totals(CART)
+            await Shopping(carts, Guard("shopping", budget=0.2)).totals(CART, ALICE)
         with pytest.raises(DownstreamTimeoutError):
             await Orders(placed, Guard("orders", budget=0.2)).customer(ORDER)
         assert 0.4 <= trio.current_time() - began < 3
@@ -227,3 +229,15 @@ def test_no_bytes_at_all_become_anything_but_nonsense_or_what_was_asked_for(deco
 @given(st.decimals(allow_nan=True, allow_infinity=True))
 def test_a_price_is_a_number_that_a_browser_can_read(amount):
     assert not is_price(amount) or 0 <= float(amount) <= 10**12
+
+
+async def test_another_customers_cart_is_nonsense_and_nobodys_is_not(there, ask_shopping):
+    def cart(whose: str) -> bytes:
+        return f'{{"cartId":"{CART}"{whose},"items":[{line()}]}}'.encode()
+
+    there.answer = saying(response(cart(f',"customerId":"{ORDER}"')))
+    with pytest.raises(DownstreamNonsenseError, match="another customer's cart"):
+        await ask_shopping(CART)
+    for whose in (f',"customerId":"{ALICE}"', f',"customerId":"{ALICE.upper()}"', ""):
+        there.answer = saying(response(cart(whose)))
+        assert (await ask_shopping(CART)).item_count == 1

@@ -44,8 +44,10 @@ class Neighbours:
     slow: dict[str, float] = field(default_factory=dict)
     fails: Exception | None = None
     asked: Counter[str] = field(default_factory=Counter)
+    asked_for: set[tuple[str, str]] = field(default_factory=set)
 
-    async def totals(self, cart: str) -> Totals | None:
+    async def totals(self, cart: str, customer: str) -> Totals | None:
+        self.asked_for.add((cart, customer))
         return self.carts.get(await self._answer(cart))
 
     async def customer(self, order: str) -> str | None:
@@ -171,7 +173,7 @@ async def office(nursery):
             stopping=stopping,
             tell=made.states.append,
         )
-        await keep_running("consumer", consume, on=BrokerError)
+        await keep_running("consumer", consume, on=BrokerError, stopping=stopping)
         left.set()
 
     nursery.start_soon(consume)

@@ -50,6 +50,7 @@ async def test_totals_that_the_message_lacks_are_asked_of_shopping_once(office, 
     assert office.events()[0]["itemCount"] == 2
     assert office.events()[0]["totalAmount"] == 149.95
     assert office.neighbours.asked == {guid(1): 1}
+    assert office.neighbours.asked_for == {(guid(1), ALICE)}
     await office.add_item(count=3)
     await wait()
     assert office.neighbours.asked == {guid(1): 1}
@@ -372,4 +373,14 @@ async def test_a_queue_that_another_consumes_is_asked_for_every_second(
     assert office.states == ["consuming", "unreachable", "standing by"] + ["standing by"] * 9 + [
         "consuming"
     ]
+    assert len(office.events()) == 1
+
+
+async def test_a_body_that_would_be_a_frame_of_megabytes_is_a_dead_letter(office, autojump_clock):
+    body = b'{"filling":"' + b"x" * 256 * 1024 + b'"}'
+    await office.publish("Shopping.ItemAdded", body)
+    await office.add_item()
+    await trio.sleep(1)
+    (letter,) = office.broker.dead_letters
+    assert letter.headers["x-storefront-reason"] == "too-large"
     assert len(office.events()) == 1
