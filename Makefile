@@ -26,6 +26,9 @@ STARTABLE = $$(grep -rhPzo --include='*.py' 'async def \K\w+(?=\((?:(?!def )[\s\
   | tr '\0' '\n' | sort -u | paste -sd ,)
 ASYNC_RULES = $(BIN)/flake8-async --startable-in-context-manager=$(STARTABLE) --disable
 
+# Real sockets, real files and runs of pytest itself: a minute together, and in `make test`.
+SLOW_TESTS := tests/serving tests/store tests/test_conftest.py
+
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help run serve test check bench lock clean install-servers
@@ -47,10 +50,10 @@ check: $(TESTABLE) ## linters, types, the building's rules and the fast tests: n
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/codespell
-	$(ASYNC_RULES)=ASYNC127,ASYNC128,ASYNC9 $$(find storefront -name '*.py' -not -path 'storefront/web/*')
-	$(ASYNC_RULES)=ASYNC124,ASYNC127,ASYNC128,ASYNC9 $$(find storefront/web -name '*.py')
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -m 'not system'
+	@echo flake8-async and mypy, and beside them the tests on virtual time
+	@( $(ASYNC_RULES)=ASYNC127,ASYNC128,ASYNC9 $$(find storefront -name '*.py' -not -path 'storefront/web/*') && \
+	   $(ASYNC_RULES)=ASYNC124,ASYNC127,ASYNC128,ASYNC9 $$(find storefront/web -name '*.py') && $(BIN)/mypy ) & \
+	  lint=$$!; $(BIN)/python -m pytest -q -m 'not system' $(SLOW_TESTS:%=--ignore=%); tests=$$?; wait $$lint && exit $$tests
 
 bench: $(TESTABLE) ## the load test: a report and a picture
 	$(BIN)/python -m bench
