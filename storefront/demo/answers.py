@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from quart import Response, request
@@ -24,6 +24,35 @@ PROBLEM = "application/problem+json"
 View = Callable[..., Awaitable[Response]]
 
 T = TypeVar("T")
+
+
+class Lines(Protocol):
+    """Whatever holds an address."""
+
+    @property
+    def line1(self) -> str: ...
+    @property
+    def line2(self) -> str | None: ...
+    @property
+    def city(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def postal_code(self) -> str: ...
+    @property
+    def country(self) -> str: ...
+
+
+def address_lines(address: Lines) -> dict[str, object]:
+    """An address as checkouts and Customer Identity write it (contracts.md 2.2 and 2.4)."""
+    return {
+        "addressLine1": address.line1,
+        "addressLine2": address.line2,
+        "city": address.city,
+        "stateOrProvince": address.state,
+        "postalCode": address.postal_code,
+        "country": address.country,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 from quart import Response
 
-from storefront.demo.answers import Command, Route, guid, read, refused, reply
+from storefront.demo.answers import Command, Route, address_lines, guid, read, refused, reply
 from storefront.demo.checkouts import Checkout, Destination
 from storefront.demo.front import Era
 from storefront.demo.outbox import Outbox
@@ -77,7 +77,7 @@ class CheckoutRoutes:
             country=wish.country,
         )
         self._world.checkouts.provide_address(guid(checkout_id), destination)
-        return self._recorded(_address(destination), "providedAt")
+        return self._recorded(address_lines(destination), "providedAt")
 
     async def select_method(self, checkout_id: str) -> Response:
         wish = await read(SelectShippingMethod)
@@ -121,22 +121,11 @@ def _checkout(checkout: Checkout) -> dict[str, object]:
         "customerId": checkout.customer_id,
         "items": [line.written() for line in checkout.lines],
         "startedAt": timestamp(checkout.started_at),
-        "shippingAddress": _address(checkout.destination) if checkout.destination else None,
+        "shippingAddress": address_lines(checkout.destination) if checkout.destination else None,
         "shippingMethod": checkout.shipping_method,
         "shippingCost": checkout.shipping_cost,
         "hasPaymentMethod": checkout.payment_token is not None,
         "isCompleted": checkout.completed,
         "subtotal": checkout.subtotal,
         "total": checkout.total,
-    }
-
-
-def _address(to: Destination) -> dict[str, object]:
-    return {
-        "addressLine1": to.line1,
-        "addressLine2": to.line2,
-        "city": to.city,
-        "stateOrProvince": to.state,
-        "postalCode": to.postal_code,
-        "country": to.country,
     }

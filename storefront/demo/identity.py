@@ -10,7 +10,7 @@ from msgspec import Meta
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from storefront.demo.answers import Command, Route, created, guid, read, reply
+from storefront.demo.answers import Command, Route, address_lines, created, guid, read, reply
 from storefront.demo.counter import open_counter
 from storefront.demo.customers import Address, Customer
 from storefront.demo.front import Desk, Era
@@ -121,7 +121,7 @@ class _Identity:
         address = self._customers.address(guid(address_id))
         if address is None:
             raise NotFoundError("Address not found")
-        return reply(_lines(address))
+        return reply(address_lines(address))
 
     async def login(self) -> Response:
         wish = await read(Login)
@@ -150,18 +150,7 @@ class _Identity:
             "isDefault": address.is_default,
             "isVerified": address.is_verified,
         }
-        return item if self._era is Era.SEED else item | _lines(address)
-
-
-def _lines(address: Address) -> dict[str, object]:
-    return {
-        "addressLine1": address.line1,
-        "addressLine2": address.line2,
-        "city": address.city,
-        "stateOrProvince": address.state,
-        "postalCode": address.postal_code,
-        "country": address.country,
-    }
+        return item if self._era is Era.SEED else item | address_lines(address)
 
 
 def _me(customer: Customer) -> dict[str, object]:
