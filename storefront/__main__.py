@@ -122,20 +122,20 @@ def config() -> None:
 @click.option("--cart", "cartId", type=Guid(), help="A new one if left out.")
 @click.option("--order", "orderId", type=Guid(), help="A new one if left out.")
 @click.option("--field", "fields", multiple=True, help="name=JSON, sets any field of the body.")
-@click.option("--queue", default=None, help="Default: STOREFRONT_QUEUE_NOTIFICATIONS.")
+@click.option("--queue", default=None, help="Default: the one this kind usually goes to.")
 def publish(kind: str, fields: tuple[str, ...], queue: str | None, **ids: str | None) -> None:
     """Send an integration message to RabbitMQ as Wolverine would, e.g. `publish ItemAdded`."""
-    from storefront import publishing  # noqa: PLC0415 - half a second that `token` need not wait
+    from storefront import consumers, publishing  # noqa: PLC0415 - half a second that `token` need not wait
 
     settings = _settings()
     url = settings.messaging.rabbitmq_url
     if url is None:
         raise SettingsError("STOREFRONT_RABBITMQ_URL: needed by publish")
-    target = queue or settings.messaging.queue_notifications
     try:
         message = publishing.example(kind, _fields(fields), ids=ids, now=time.time())
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
+    target = queue or consumers.usual_queue(settings.messaging, message.type)
     try:
         trio.run(publishing.publish_once, url, target, message)
     except BrokerError as exc:

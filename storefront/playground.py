@@ -21,6 +21,8 @@ import msgspec
 import structlog
 import trio
 
+from storefront.back_office import Ports
+from storefront.consumers import usual_queue
 from storefront.demo.addresses import ServiceUrls
 from storefront.demo.asgi import App
 from storefront.demo.journey import Pace
@@ -32,7 +34,7 @@ from storefront.messaging.amqp import AmqpBroker, open_island
 from storefront.messaging.broker import Broker
 from storefront.messaging.envelope import wolverine
 from storefront.messaging.memory import MemoryBroker
-from storefront.service import Ports, open_store, run_shop
+from storefront.service import open_store, run_shop
 from storefront.serving import Drain, open_listening_socket, serve_http
 from storefront.serving.server import ASGIApp
 from storefront.settings import PREFIX, Settings, from_environment
@@ -129,8 +131,6 @@ async def _services(
     host: str = "127.0.0.1",
     task_status: trio.TaskStatus[ServiceUrls],
 ) -> None:
-    queue = settings.messaging.queue_notifications
-
     async def publish(kind: str, body: Mapping[str, object]) -> None:
         message = wolverine(
             kind,
@@ -139,7 +139,7 @@ async def _services(
             sent_at=time.time(),
             source=f"{kind.split('.')[-2]}.Api",
         )
-        await broker.publish(queue, message)
+        await broker.publish(usual_queue(settings.messaging, message.type), message)
 
     await serve_services(
         World(),

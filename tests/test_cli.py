@@ -197,6 +197,18 @@ def test_publish_goes_to_the_queue_that_is_named(type_in, published):
     assert [queue for _, queue, _ in published] == ["mine", "other"]
 
 
+def test_publish_goes_where_a_neighbour_would_send_it(type_in, published):
+    kinds = ("OrderPlaced", "ShipmentDispatched", "ShipmentHandedToCarrier", "ReturnApproved")
+    for kind in kinds:
+        type_in("publish", kind, RABBITMQ_URL=BROKER)
+    assert [queue for _, queue, _ in published] == [
+        "storefront-notifications",
+        "storefront-notifications",
+        "storefront-fulfillment-events",
+        "storefront-returns-events",
+    ]
+
+
 def test_a_field_may_be_any_json_and_what_is_none_is_text(type_in, published):
     given = {
         "a": "1",

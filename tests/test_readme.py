@@ -16,6 +16,7 @@ import pytest
 
 from storefront import process
 from storefront.__main__ import cli
+from storefront.consumers import queues
 from storefront.domain.events import StorefrontEvent
 from storefront.messaging.broker import DELAYS
 from storefront.realtime import frames
@@ -179,7 +180,8 @@ def test_the_exit_codes_are_those_of_the_process():
 
 def test_the_objects_on_the_broker_are_named_as_they_are_declared():
     text, messaging = section("What is declared on RabbitMQ"), Settings().messaging
-    assert f"queue `{messaging.queue_notifications}`" in text
+    for queue in queues(messaging).values():
+        assert f"`{queue.name}`" in text
     assert f"`{messaging.dead_letter_queue}`" in text
     assert re.findall(r"\.(\d+)s`", text) == [str(seconds) for seconds in DELAYS]
 

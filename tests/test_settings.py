@@ -46,6 +46,28 @@ SAMPLES: dict[str, tuple[str, str, dict[str, str]]] = {
         "orders-events,shopping-events",
         {},
     ),
+    "QUEUE_FULFILLMENT": ("mine", "mine", {}),
+    "QUEUE_FULFILLMENT_ARGUMENTS": (
+        '{"x-queue-type": "quorum", "x-message-ttl": 60000}',
+        '{"x-queue-type":"quorum","x-message-ttl":60000}',
+        {},
+    ),
+    "QUEUE_FULFILLMENT_EXCHANGES": (
+        "orders-events, shopping-events",
+        "orders-events,shopping-events",
+        {},
+    ),
+    "QUEUE_RETURNS": ("mine", "mine", {}),
+    "QUEUE_RETURNS_ARGUMENTS": (
+        '{"x-queue-type": "quorum", "x-message-ttl": 60000}',
+        '{"x-queue-type":"quorum","x-message-ttl":60000}',
+        {},
+    ),
+    "QUEUE_RETURNS_EXCHANGES": (
+        "orders-events, shopping-events",
+        "orders-events,shopping-events",
+        {},
+    ),
     "DEAD_LETTER_QUEUE": ("dead", "dead", {}),
     "SHOPPING_URL": ("http://shopping:5236", "http://shopping:5236", {}),
     "ORDERS_URL": ("https://orders/base", "https://orders/base", {}),
@@ -122,6 +144,36 @@ WRONG: dict[str, list[str]] = {
         "\udcff",
     ],
     "QUEUE_NOTIFICATIONS_EXCHANGES": ["a,b\nc", "\udcff"],
+    "QUEUE_FULFILLMENT": ["", " mine", "a\nb"],
+    "QUEUE_FULFILLMENT_ARGUMENTS": [
+        "",
+        "{",
+        "null",
+        "[]",
+        "x=y",
+        '{"a":true}',
+        '{"a":1.5}',
+        '{"a":null}',
+        '{"a":{"b":1}}',
+        "[" * 5000,
+        "\udcff",
+    ],
+    "QUEUE_FULFILLMENT_EXCHANGES": ["a,b\nc", "\udcff"],
+    "QUEUE_RETURNS": ["", " mine", "a\nb"],
+    "QUEUE_RETURNS_ARGUMENTS": [
+        "",
+        "{",
+        "null",
+        "[]",
+        "x=y",
+        '{"a":true}',
+        '{"a":1.5}',
+        '{"a":null}',
+        '{"a":{"b":1}}',
+        "[" * 5000,
+        "\udcff",
+    ],
+    "QUEUE_RETURNS_EXCHANGES": ["a,b\nc", "\udcff"],
     "DEAD_LETTER_QUEUE": [""],
     "SHOPPING_URL": [
         "",
@@ -373,8 +425,13 @@ def test_of_the_variables_of_the_design_those_that_are_read_have_its_defaults():
     assert shown["STOREFRONT_MAX_STREAMS"] == "20000"
     assert shown["STOREFRONT_MAX_STREAMS_PER_CUSTOMER"] == "20"
     assert shown["STOREFRONT_COOKIE_NAME"] == "__Host-storefront"
-    assert shown["STOREFRONT_QUEUE_NOTIFICATIONS"] == "storefront-notifications"
-    assert (
-        shown["STOREFRONT_QUEUE_NOTIFICATIONS_ARGUMENTS"]
-        == '{"x-dead-letter-exchange":"wolverine-dead-letter-queue"}'
-    )
+    for queue, name in {
+        "NOTIFICATIONS": "storefront-notifications",
+        "FULFILLMENT": "storefront-fulfillment-events",
+        "RETURNS": "storefront-returns-events",
+    }.items():
+        assert shown[f"STOREFRONT_QUEUE_{queue}"] == name
+        assert (
+            shown[f"STOREFRONT_QUEUE_{queue}_ARGUMENTS"]
+            == '{"x-dead-letter-exchange":"wolverine-dead-letter-queue"}'
+        )

@@ -10,9 +10,10 @@ from decimal import Decimal
 import pytest
 import trio
 
+from storefront.back_office import Ports, Shop, run_back_office
+from storefront.consumers import usual_queue
 from storefront.messaging.envelope import wolverine
 from storefront.messaging.memory import MemoryBroker
-from storefront.service import Ports, Shop, run_back_office
 from storefront.settings import (
     AuthSettings,
     MessagingSettings,
@@ -63,7 +64,7 @@ class World:
             sent_at=wall_clock(),
             source="Test",
         )
-        await self.broker.publish(QUEUE, message)
+        await self.broker.publish(usual_queue(self.settings.messaging, message.type), message)
 
     async def add_item(self, customer: str = ALICE, count: int = 1, total: str = "39.98") -> None:
         await self.publish(

@@ -11,6 +11,8 @@ from storefront.service import leave
 from tests.service.browsers import open_tab
 from tests.service.conftest import ALICE, BOB
 
+QUEUES = ("notifications", "fulfillment", "returns")
+
 
 class FrontDoor:
     """What `leave` asks of the front door, with the time of asking."""
@@ -34,12 +36,12 @@ async def keep(diary: list[tuple[float, str]], shop) -> None:
 
         nursery.start_soon(note, lambda: shop.readiness.phase.wait_value("draining"), "not ready")
         nursery.start_soon(note, shop.stopping.wait, "stop consuming")
-        nursery.start_soon(note, shop.consumer_left.wait, "settled")
+        nursery.start_soon(note, shop.consumers_left.wait, "settled")
 
 
 async def test_not_ready_then_settle_then_end_streams_then_the_door(world, nursery, autojump_clock):
     diary: list[tuple[float, str]] = []
-    slow_settling = replace(world.shop, consumer_left=trio.Event())
+    slow_settling = replace(world.shop, consumers_left=trio.Event())
     nursery.start_soon(keep, diary, slow_settling)
     async with (
         open_tab(world.app, world.token(ALICE)) as one,
@@ -47,7 +49,7 @@ async def test_not_ready_then_settle_then_end_streams_then_the_door(world, nurse
     ):
         nursery.start_soon(lambda: leave(slow_settling, FrontDoor(diary), over=10))
         await trio.sleep(1)
-        slow_settling.consumer_left.set()
+        slow_settling.consumers_left.set()
         await trio.sleep(9)
         diary += [(at, "one ended") for at in one.times_of("event: shutdown")]
         diary += [(at, "two ended") for at in two.times_of("event: shutdown")]
@@ -65,7 +67,7 @@ async def test_not_ready_then_settle_then_end_streams_then_the_door(world, nurse
 async def test_a_consumer_that_cannot_settle_holds_the_streams_for_a_quarter_of_the_drain_only(
     world, nursery, autojump_clock
 ):
-    stuck = replace(world.shop, consumer_left=trio.Event())
+    stuck = replace(world.shop, consumers_left=trio.Event())
     async with open_tab(world.app, world.token(ALICE)) as tab:
         nursery.start_soon(lambda: leave(stuck, FrontDoor([]), over=10))
         await trio.sleep(9)
@@ -80,7 +82,8 @@ async def test_ready_becomes_draining_and_says_so(world, autojump_clock):
     answer = await client.get("/health/ready?verbose")
     assert answer.status_code == 503
     told = await answer.get_json()
-    assert told == {"status": "draining", "parts": {"store": "not durable", "consumer": "stopped"}}
+    consumers = {f"consumer.{queue}": "stopped" for queue in QUEUES}
+    assert told == {"status": "draining", "parts": {"store": "not durable", **consumers}}
     assert (await client.get("/health/live")).status_code == 200
 
 
@@ -91,8 +94,8 @@ async def test_ready_becomes_draining_and_says_so(world, autojump_clock):
 async def test_a_task_that_dies_of_a_bug_takes_the_whole_back_office_with_it(
     task, monkeypatch, autojump_clock
 ):
+    from storefront.back_office import Ports, run_back_office
     from storefront.messaging.memory import MemoryBroker
-    from storefront.service import Ports, run_back_office
     from storefront.store.memory import MemoryStore
     from tests.service.conftest import SETTINGS, wall_clock
 

@@ -11,8 +11,8 @@ import structlog
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
+from storefront.back_office import Ports, run_back_office
 from storefront.messaging.memory import MemoryBroker
-from storefront.service import Ports, run_back_office
 from storefront.settings import AuthSettings
 from storefront.store.memory import MemoryStore
 from storefront.web.auth import mint

@@ -218,14 +218,16 @@ async def test_a_broker_that_is_not_there_at_the_start_does_not_keep_the_shop_cl
     await service.start()
     async with httpx.AsyncClient(trust_env=False) as client:
         told = (await client.get(f"{service.url}/health/ready?verbose")).json()
-        assert told == {"status": "ready", "parts": {"store": "durable", "consumer": "unreachable"}}
+        queues = ("notifications", "fulfillment", "returns")
+        consumers = {f"consumer.{queue}": "unreachable" for queue in queues}
+        assert told == {"status": "ready", "parts": {"store": "durable", **consumers}}
         async with await open_stream(service.url) as stream:
             await rabbit.start()
             await consuming(vhost)
             await publish(vhost, 1)
             await read_until(stream, 1)
         told = (await client.get(f"{service.url}/health/ready?verbose")).json()
-        assert told["parts"]["consumer"] == "consuming"
+        assert told["parts"]["consumer.notifications"] == "consuming"
 
 
 async def test_a_second_process_stands_by_and_takes_over_where_the_first_left_off(

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from storefront.back_office import Ports, run_back_office
 from storefront.messaging.amqp import open_island
 from storefront.messaging.memory import MemoryBroker
-from storefront.service import Ports, open_store, run_back_office
+from storefront.service import open_store
 from storefront.settings import StoreSettings
 from storefront.store.redis import RedisStore
 from storefront.store.sqlite import SqliteStore

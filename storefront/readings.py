@@ -1,0 +1,28 @@
+"""What the rooms count themselves, as Prometheus asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from storefront.realtime.hub import Hub
+from storefront.serving import ServingWatch
+from storefront.telemetry.metrics import Reading
+
+
+def of_hub(hub: Hub) -> Iterable[Reading]:
+    """Who is listening."""
+    now = hub.statistics()
+    yield "storefront_streams", "Streams open now.", {}, now.streams
+    yield "storefront_stream_customers", "Customers with a stream open now.", {}, now.customers
+    yield "storefront_events_published_total", "Events that had a listener.", {}, now.published
+    yield "storefront_streams_refused_total", "Streams there was no room for.", {}, now.refused
+    for reason, ended in now.ended.items():
+        labels: dict[str, str] = {"reason": reason}
+        yield "storefront_streams_ended_total", "Streams that ended, by reason.", labels, ended
+
+
+def of_serving(watch: ServingWatch) -> Iterable[Reading]:
+    """How the HTTP server is."""
+    for name, value in asdict(watch.statistics()).items():
+        yield f"storefront_http_{name}", f"Of the HTTP server: {name.replace('_', ' ')}.", {}, value
