@@ -12,6 +12,7 @@ from uuid import UUID
 
 CustomerId = NewType("CustomerId", str)
 CartId = NewType("CartId", str)
+CheckoutId = NewType("CheckoutId", str)
 OrderId = NewType("OrderId", str)
 ShipmentId = NewType("ShipmentId", str)
 ReturnId = NewType("ReturnId", str)
@@ -50,6 +51,11 @@ def order_id(value: UUID) -> OrderId:
 def cart_id(value: UUID) -> CartId:
     """The cart a decoded field names."""
     return CartId(str(value))
+
+
+def checkout_id(value: UUID) -> CheckoutId:
+    """The checkout a decoded field names."""
+    return CheckoutId(str(value))
 
 
 def shipment_id(value: UUID) -> ShipmentId:
