@@ -1,8 +1,9 @@
 """From the broker to the log.
 
 * `broker`      what a broker is to us: deliveries in, settlements out; two implementations
-* `amqp`        RabbitMQ, and the asyncio island it lives on
-* `memory`      an in-process bus with the same envelope, for `storefront demo` and tests
+* `amqp`        RabbitMQ; its rooms are `amqp_*`, from the asyncio island up to a session
+* `memory`      an in-process bus with the same envelope, for `storefront demo` and tests;
+                `memory_bus` holds its queues
 * `envelope`    reading and writing what Wolverine puts around a message
 * `formats`     CloudEvents, MassTransit, NServiceBus
 * `settlement`  which tags may be acknowledged when; PURE

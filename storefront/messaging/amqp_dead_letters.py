@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aiormq import spec
+from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from storefront.messaging.amqp import (
-    ANSWER_TIMEOUT,
-    AmqpBroker,
-    crossing,
-    header,
-    open_channel_aio,
-)
+from storefront.messaging.amqp import AmqpBroker
+from storefront.messaging.amqp_island import crossing
+from storefront.messaging.amqp_line import ANSWER_TIMEOUT, open_channel_aio
+from storefront.messaging.amqp_message import copied, header
 
 Verdict = Literal["keep", "replay", "drop"]
 
@@ -81,13 +79,14 @@ class DeadLetters:
     ) -> list[tuple[DeadLetter, Verdict]]:
         channel = await open_channel_aio(connection)
         try:
-            queue = await channel.declare_queue(self._queue, passive=True, timeout=ANSWER_TIMEOUT)
+            underlay = await channel.get_underlay_channel()
+            await underlay.queue_declare(self._queue, passive=True, timeout=ANSWER_TIMEOUT)
             found: list[tuple[DeadLetter, Verdict]] = []
             while len(found) < limit:
-                message = await queue.get(fail=False, timeout=ANSWER_TIMEOUT)
-                if message is None:
+                message = await underlay.basic_get(self._queue, timeout=ANSWER_TIMEOUT)
+                if message.delivery_tag is None:
                     break
-                found.append(await self._deal_with_aio(channel, message, judge))
+                found.append(await self._deal_with_aio(underlay, message, judge))
             return found
         finally:
             # asyncio's side: a cancellation there is thrown once and does not come again.
@@ -96,7 +95,7 @@ class DeadLetters:
     async def _deal_with_aio(
         self,
         channel: AbstractChannel,
-        message: AbstractIncomingMessage,
+        message: DeliveredMessage,
         judge: Callable[[DeadLetter], Verdict],
     ) -> tuple[DeadLetter, Verdict]:
         letter = _letter(message)
@@ -105,20 +104,25 @@ class DeadLetters:
             verdict = "keep"
         if verdict == "replay":
             # Confirmed first: a crash in between leaves a double, which its id makes harmless.
-            await channel.default_exchange.publish(
-                _revived(message), routing_key=letter.queue, mandatory=True, timeout=ANSWER_TIMEOUT
+            await channel.basic_publish(
+                message.body,
+                routing_key=letter.queue,
+                properties=_revived(message),
+                mandatory=True,
+                timeout=ANSWER_TIMEOUT,
             )
         if verdict != "keep":
-            await message.ack()
+            await channel.basic_ack(message.delivery_tag or 0)
         return letter, verdict
 
 
-def _letter(message: AbstractIncomingMessage) -> DeadLetter:
-    notes = {name: header(value) for name, value in message.headers.items()}
+def _letter(message: DeliveredMessage) -> DeadLetter:
+    properties = message.header.properties
+    notes = {name: header(value) for name, value in (properties.headers or {}).items()}
     failed_at = notes.get("failed-at")
     return DeadLetter(
-        message_id=message.message_id or "",
-        type=message.type or "",
+        message_id=properties.message_id or "",
+        type=properties.message_type or "",
         reason=str(notes.get("x-storefront-reason") or notes.get("exception-type") or ""),
         detail=str(notes.get("exception-message") or ""),
         failed_at=failed_at / 1000 if isinstance(failed_at, int) else 0.0,
@@ -127,18 +131,11 @@ def _letter(message: AbstractIncomingMessage) -> DeadLetter:
     )
 
 
-def _revived(message: AbstractIncomingMessage) -> aio_pika.Message:
+def _revived(message: DeliveredMessage) -> spec.Basic.Properties:
+    properties = message.header.properties
     kept = {
         name: value
-        for name, value in message.headers.items()
+        for name, value in (properties.headers or {}).items()
         if name not in _NOTES and not name.startswith(_NOTE_PREFIXES)
     }
-    return aio_pika.Message(
-        message.body,
-        headers=kept,
-        content_type=message.content_type,
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        correlation_id=message.correlation_id,
-        message_id=message.message_id,
-        type=message.type,
-    )
+    return copied(properties, properties.message_id or "", kept)

@@ -22,7 +22,8 @@ from storefront.messaging.formats import Opened, open_wrapping
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 # A Wolverine node asks now and then whether anybody listens; there is nothing to do about it.
 PING = "wolverine-ping"
-# Ids are keys of the log. A publisher's GUID has 36 characters; what is longer than this is hashed.
+# Ids are keys of the log, and the AMQP property of a copy (at most 255 bytes). A publisher's GUID
+# has 36; what is longer than this many bytes is hashed.
 _LONGEST_ID = 128
 
 
@@ -32,7 +33,8 @@ class Envelope:
 
     Attributes:
         type: the message type, "" where nothing says it.
-        message_id: by which a repetition is known: the publisher's id, or a hash of type and body.
+        message_id: by which a repetition is known: the publisher's id (of a CloudEvent with its
+            source), or a hash of type and body.
         traceparent: the publisher's W3C trace context, where it is a valid one.
         body: the message as JSON.
     """
@@ -50,9 +52,10 @@ def read(delivery: Delivery) -> Envelope:
     if opened is None:
         kind = delivery.type or str(headers.get("message-type", ""))
         opened = Opened(type=kind, body=delivery.body)
-    # The property is what redelivery and the publisher's outbox keep the same; ids inside a body
-    # stand in where a publisher sets none.
-    given = delivery.message_id or str(headers.get("id", "")) or opened.message_id
+    # What a format knows its repetitions by goes first: two sources of CloudEvents may number
+    # alike, and set the property to that number. Else the property, which redelivery and the
+    # publisher's outbox keep the same.
+    given = opened.message_id or delivery.message_id or str(headers.get("id", ""))
     traces = (headers.get("traceparent"), headers.get("parent-id"), opened.traceparent)
     return Envelope(
         type=opened.type,
@@ -105,7 +108,8 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def _identity(given: str, opened: Opened) -> str:
-    if given and len(given) <= _LONGEST_ID and given.isprintable():
+    # Half a surrogate pair, which has no bytes, is not printable either.
+    if given and given.isprintable() and len(given.encode()) <= _LONGEST_ID:
         return given
     words = (each.encode("utf-8", "surrogatepass") for each in (opened.type, given))
     parts = (*words, opened.body)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -19,7 +18,14 @@ from storefront.messaging.broker import Delivery
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A message out of its wrapping; "" for what the wrapping does not say."""
+    """A message out of its wrapping; "" for what the wrapping does not say.
+
+    Attributes:
+        type: the message type.
+        message_id: what the format knows a repetition by.
+        traceparent: the publisher's trace context, as it stands there.
+        body: the message as JSON.
+    """
 
     type: str
     message_id: str = ""
@@ -32,6 +38,7 @@ class _CloudEvent(msgspec.Struct, frozen=True):
     type: str
     data: msgspec.Raw
     id: str = ""
+    source: str = ""
     traceparent: str | None = None
 
 
@@ -39,12 +46,12 @@ class _MassTransit(msgspec.Struct, frozen=True, rename="camel"):
     message_type: list[str]
     message: msgspec.Raw
     message_id: str | None = None
-    headers: dict[str, Any] = {}
 
 
 _cloud_event = msgspec.json.Decoder(_CloudEvent)
 _mass_transit = msgspec.json.Decoder(_MassTransit)
 
+_MASS_TRANSIT_JSON = "application/vnd.masstransit+json"
 _URN = "urn:message:"
 
 
@@ -60,7 +67,7 @@ def cloud_event(delivery: Delivery) -> Opened | None:
         return None
     return Opened(
         type=event.type,
-        message_id=event.id,
+        message_id=_event_id(delivery, event.source, event.id),
         traceparent=event.traceparent or "",
         body=bytes(event.data),
     )
@@ -74,18 +81,31 @@ def cloud_event_in_headers(delivery: Delivery) -> Opened | None:
     for prefix in ("cloudEvents:", "cloudEvents_"):
         kind = delivery.headers.get(f"{prefix}type")
         if isinstance(kind, str):
+            source, name, trace = (
+                str(delivery.headers.get(f"{prefix}{attribute}", ""))
+                for attribute in ("source", "id", "traceparent")
+            )
             return Opened(
                 type=kind,
-                message_id=str(delivery.headers.get(f"{prefix}id", "")),
-                traceparent=str(delivery.headers.get(f"{prefix}traceparent", "")),
+                message_id=_event_id(delivery, source, name),
+                traceparent=trace,
                 body=delivery.body,
             )
     return None
 
 
+def _event_id(delivery: Delivery, source: str, name: str) -> str:
+    """An id is unique within its source only (CloudEvents 1.0, section 3.1.1): a key has both."""
+    if not source or not name:
+        # By the specification no event: what AMQP calls it tells more than half a name does.
+        return delivery.message_id or name
+    # A source is a URI reference and holds no space; one that does is quoted, lest two pairs meet.
+    return f"{source} {name}" if " " not in source else f"{source!r} {name!r}"
+
+
 def mass_transit(delivery: Delivery) -> Opened | None:
     """MassTransit's envelope: `message` is the message, `messageType[0]` its URN."""
-    if delivery.content_type != "application/vnd.masstransit+json":
+    if delivery.content_type.partition(";")[0].strip().lower() != _MASS_TRANSIT_JSON:
         return None
     try:
         envelope = _mass_transit.decode(delivery.body)
