@@ -1,7 +1,8 @@
 """A queue's subscription, from one life to the next.
 
 A life ends with the broker's word (BrokerError), or with ours: then what is in hand is finished and
-acknowledged before the channel closes, and the rest returns to its place in the queue.
+acknowledged before the channel closes, within a bound, and the rest returns to its place in the
+queue.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Literal
 
 import structlog
 import trio
+from trio_util import wait_any
 
 from storefront.errors import BrokerError, QueueHeldError
 from storefront.messaging.broker import Broker, Delivery, Queue, Session
@@ -21,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 # How often a standby asks for the queue: it takes over within two seconds of the other's end.
 HELD_PAUSE = 1.0
+# How long what is in hand may keep the queue waiting once a life is over. A record takes
+# milliseconds; what waits for a neighbour that hangs comes again, to whoever consumes next.
+FINISH_WITHIN = 0.5
 
 
 class Subscription:
@@ -137,7 +142,8 @@ async def consume(
     stopping: trio.Event,
     tell: Tell,
 ) -> None:
-    """Live one life of a subscription; returns once `stopping` is set and all in hand is settled.
+    """Live one life of a subscription; returns once `stopping` is set and what is in hand is
+    settled, or was waited for long enough.
 
     Raises:
         BrokerError: the broker ended it.
@@ -147,7 +153,7 @@ async def consume(
         tell("consuming")
         subscription = Subscription(session)
         async with trio.open_nursery() as acknowledging:
-            acknowledging.start_soon(subscription.acknowledge)
+            acknowledging.start_soon(_acknowledge, subscription, stopping)
             async with trio.open_nursery() as receiving:
                 receiving.start_soon(_cancel_when, stopping, receiving.cancel_scope)
                 receiving.start_soon(_cancel_when, subscription.over, receiving.cancel_scope)
@@ -196,6 +202,19 @@ async def stand_by(
         tell("unreachable")
         raise
     tell("stopped")
+
+
+async def _acknowledge(subscription: Subscription, stopping: trio.Event) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_give_up, subscription.over, stopping, nursery.cancel_scope)
+        await subscription.acknowledge()
+        nursery.cancel_scope.cancel()
+
+
+async def _give_up(over: trio.Event, stopping: trio.Event, scope: trio.CancelScope) -> None:
+    await wait_any(over.wait, stopping.wait)
+    await trio.sleep(FINISH_WITHIN)
+    scope.cancel("somebody else can have the queue")
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -2,12 +2,13 @@
 
 In order per customer, customers in parallel. What needs a question (the totals of a cart, the
 customer of an order) waits in a lane of its own and holds nobody else; what needs none goes to the
-recorder at once.
+recorder at once. Only the store's word on whose order it is holds everybody, for a millisecond.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -24,7 +25,7 @@ from storefront.messaging import envelope, retrying
 from storefront.messaging.broker import Delivery
 from storefront.messaging.lanes import Lanes
 from storefront.messaging.placing import Placing
-from storefront.messaging.recorder import Ready, Recorder
+from storefront.messaging.recorder import FIRST_PAUSE, LONGEST_PAUSE, Ready, Recorder
 from storefront.store.contract import Recording
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,11 @@ log = structlog.get_logger(__name__)
 # An order of a hundred lines has 15 kB. What is longer would become a frame for a browser, and is a
 # dead letter instead.
 LONGEST_BODY = 256 * 1024
+
+# Seconds a message that names an order only is held while the log does not say whose it is. At the
+# bound it is put aside, as while Orders is away, and its order with it: then `occurredAt` is what
+# tells the older from the newer.
+LONGEST_HOLD = 60.0
 
 
 class Desk(Protocol):
@@ -93,6 +99,7 @@ class Dispatcher:
         self._clock = clock
         self._room = trio.Semaphore(in_hand)
         self._lanes: Lanes[object] = Lanes()
+        self._looking_up = object()  # the lane of those who wait for the store's word
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work until cancelled."""
@@ -122,6 +129,30 @@ class Dispatcher:
         self._route(Work(delivery=delivery, desk=desk, envelope=known, row=row, message=message))
 
     def _route(self, work: Work) -> None:
+        # After a restart, or when the queue came from another process, the store knows whose order
+        # it is and we do not yet. What came behind may be the same customer's and must not pass, so
+        # all wait for that one look. What the store does not know waits for Orders, and is passed.
+        if self._lanes.busy(self._looking_up) or self._is_for_the_store(work.message):
+            self._lanes.put(self._looking_up, partial(self._route_in_turn, work))
+        else:
+            self._route_now(work)
+
+    def _is_for_the_store(self, message: messages.Message) -> bool:
+        return (
+            isinstance(message, messages.OrderMessage)
+            and self._placing.remembered(message.order) is None
+            and not self._lanes.busy(message.order)
+        )
+
+    async def _route_in_turn(self, work: Work) -> None:
+        message = work.message
+        if isinstance(message, messages.OrderMessage) and self._is_for_the_store(message):
+            # Of a store that is away its lane hears again, and has it come later.
+            with suppress(StoreUnavailableError):
+                await self._placing.recall(message.order)
+        self._route_now(work)
+
+    def _route_now(self, work: Work) -> None:
         message = work.message
         if isinstance(message, messages.OwnedMessage):
             if isinstance(message, messages.OrderPlaced):
@@ -140,7 +171,7 @@ class Dispatcher:
 
     async def _place(self, work: Work, order: OrderId) -> None:
         try:
-            customer = await self._placing.find(order)
+            customer = await self._find(order)
         except (DownstreamError, StoreUnavailableError) as exc:
             await self._try_later(work, exc)
             return
@@ -148,6 +179,23 @@ class Dispatcher:
             await self._count_attempt(work)
         else:
             self._to_customer(work, customer)
+
+    async def _find(self, order: OrderId) -> CustomerId | None:
+        """Whose order it is, where the log may be away for a moment.
+
+        Waited for here, in the lane: what is put aside is passed by the next message of its order,
+        and while the log is away that one could not be recorded either.
+        """
+        pause, waited = FIRST_PAUSE, 0.0
+        while True:
+            try:
+                return await self._placing.find(order)
+            except StoreUnavailableError:
+                if waited >= LONGEST_HOLD:
+                    raise
+            await trio.sleep(pause)
+            waited += pause
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     def _to_customer(self, work: Work, customer: CustomerId) -> None:
         if customer == NOBODY and not isinstance(work.message, messages.OrderPlaced):

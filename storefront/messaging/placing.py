@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from storefront.domain.ids import CustomerId, OrderId
+from storefront.errors import StoreUnavailableError
 from storefront.store.contract import Store
 
 # Orders remembered in memory; at the bound the one unused for longest is asked of the store again.
@@ -50,9 +51,22 @@ class Placing:
         """Write down for the other processes what a message said.
 
         Raises:
+            StoreUnavailableError: the store does not answer, or refuses.
+        """
+        (refused,) = await self._store.place([(order, customer)], now=self._clock())
+        if refused is not None:
+            raise StoreUnavailableError(refused.detail)
+
+    async def recall(self, order: OrderId) -> CustomerId | None:
+        """Whose order it is, as the store has it; remembered from now on.
+
+        Raises:
             StoreUnavailableError: the store does not answer.
         """
-        await self._store.place(order, customer, now=self._clock())
+        customer = await self._store.owner(order, now=self._clock())
+        if customer is not None:
+            self.learn(order, customer)
+        return customer
 
     async def find(self, order: OrderId) -> CustomerId | None:
         """Whose order it is; None when Orders answered and knows no such order.
@@ -61,11 +75,11 @@ class Placing:
             StoreUnavailableError: the store does not answer.
             DownstreamError: Orders does not.
         """
-        customer = self.remembered(order) or await self._store.owner(order, now=self._clock())
+        customer = self.remembered(order) or await self.recall(order)
         if customer is None:
             customer = await self._ask_orders(order)
             if customer is None:
                 return None
             await self.keep(order, customer)
-        self.learn(order, customer)
+            self.learn(order, customer)
         return customer

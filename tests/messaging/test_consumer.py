@@ -67,7 +67,7 @@ async def test_messages_that_could_not_be_postponed_do_not_keep_their_places_amo
 async def test_what_was_settled_before_a_failed_postponement_is_acknowledged_before_the_life_ends(
     office, autojump_clock, monkeypatch
 ):
-    office.neighbours.slow[guid(2)] = 1.0
+    office.neighbours.slow[guid(2)] = 0.4
     office.neighbours.carts[guid(2)] = Totals(item_count=2, total_amount=Decimal(1))
     monkeypatch.setattr(office.neighbours, "customer", _away)
     monkeypatch.setattr(memory.MemorySession, "delay", refuse)
@@ -76,6 +76,22 @@ async def test_what_was_settled_before_a_failed_postponement_is_acknowledged_bef
     await trio.sleep(1.1)
     assert [event["itemCount"] for event in office.events()] == [2]
     assert office.unsettled == 1, "only the one that could not be postponed is back"
+
+
+async def test_a_life_that_is_over_gives_what_hangs_back_after_half_a_second(
+    office, autojump_clock, monkeypatch
+):
+    office.neighbours.slow[guid(2)] = 100.0
+    with monkeypatch.context() as refusing:
+        refusing.setattr(office.neighbours, "customer", _away)
+        refusing.setattr(memory.MemorySession, "delay", refuse)
+        await office.add_item(cart=2, count=None)
+        await office.authorize(9)
+        await trio.sleep(0.4)
+        assert office.states == ["consuming"]
+        await trio.sleep(0.2)
+        assert office.states == ["consuming", "unreachable"]
+    assert office.unsettled == 2
 
 
 async def _away(_order: str) -> None:
@@ -119,14 +135,14 @@ async def test_a_broker_that_goes_while_everything_is_in_hand_is_noticed(
 async def test_asked_to_stop_it_leaves_although_something_in_hand_can_be_told_to_nobody(
     office, autojump_clock, monkeypatch
 ):
-    office.neighbours.slow[guid(1)] = 1.0
+    office.neighbours.slow[guid(1)] = 0.4
     office.neighbours.fails = DownstreamTimeoutError("shopping", "away")
     monkeypatch.setattr(memory.MemorySession, "delay", refuse)
     await office.add_item(count=None)
     await wait()
     office.stopping.set()
     await office.left.wait()
-    assert trio.current_time() == 1.0
+    assert trio.current_time() == 0.4
     assert office.unsettled == 1
     assert office.states[-1] == "stopped"
 

@@ -149,7 +149,7 @@ async def test_an_order_of_nobody_is_remembered_and_none_of_its_messages_is_sent
 
 
 async def test_an_order_in_the_store_is_not_asked_of_orders(office, autojump_clock):
-    await office.store.place(guid(8), BOB, now=EPOCH)
+    await office.store.place([(guid(8), BOB)], now=EPOCH)
     await office.authorize(8)
     await wait()
     assert len(office.events(BOB)) == 1
@@ -347,7 +347,7 @@ async def test_asked_to_stop_it_finishes_what_is_in_hand_and_leaves_the_rest_in_
     office, autojump_clock
 ):
     office.neighbours.carts[guid(1)] = Totals(item_count=1, total_amount=Decimal(1))
-    office.neighbours.slow[guid(1)] = 1.0
+    office.neighbours.slow[guid(1)] = 0.4
     await office.add_item(count=None)
     await wait()
     office.stopping.set()
@@ -355,7 +355,7 @@ async def test_asked_to_stop_it_finishes_what_is_in_hand_and_leaves_the_rest_in_
     await office.add_item(count=2)
     assert not office.left.is_set()
     await office.left.wait()
-    assert trio.current_time() == 1.0
+    assert trio.current_time() == 0.4
     assert [event["itemCount"] for event in office.events()] == [1]
     assert office.unsettled == 1
 

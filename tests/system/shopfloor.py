@@ -24,6 +24,8 @@ from storefront.demo.run import open_desks, serve_services
 from storefront.demo.world import World
 from storefront.serving import Drain, serve_http
 from tests.system.servers.amqp_tool import AmqpTool
+from tests.system.servers.rabbitmq import VirtualHost
+from tests.system.servers.sse_client import SseClient
 
 SECRET = "a secret for tests, of more than thirty-two bytes"
 QUEUE = "storefront-notifications"
@@ -260,3 +262,33 @@ async def until_async(ask, expected, within: float = 10.0) -> None:
     with trio.fail_after(within):
         while (await ask()) != expected:
             await trio.sleep(0.05)
+
+
+async def open_stream(url: str, customer: str = ALICE, cursor: str = "") -> SseClient:
+    """The customer's stream, of which the first frame was read; with the cursor of a browser that comes back."""
+    headers = bearer(customer) | ({"Last-Event-ID": cursor} if cursor else {})
+    client = await SseClient.connect(f"{url}/sse/storefront", headers=headers)
+    assert await client.read_head() == 200
+    await client.read_event("stream")
+    return client
+
+
+async def until_consumed(vhost: VirtualHost, queue: str = QUEUE, within: float = 20.0) -> None:
+    """Wait until somebody consumes the queue."""
+
+    async def consumers() -> int:
+        state = await trio.to_thread.run_sync(vhost.tool.state, queue)
+        return state.consumers if state is not None else 0
+
+    await until_async(consumers, 1, within)
+
+
+async def until_settled(vhost: VirtualHost, queue: str = QUEUE, within: float = 20.0) -> None:
+    """Wait until nothing of the queue is left, neither in it nor with its consumer."""
+
+    async def left() -> int:
+        state = await trio.to_thread.run_sync(vhost.tool.state, queue)
+        held = await trio.to_thread.run_sync(vhost.unacknowledged, queue)
+        return state.ready + held
+
+    await until_async(left, 0, within)
