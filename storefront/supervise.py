@@ -15,9 +15,9 @@ log = structlog.get_logger(__name__)
 
 # Seconds. The first pause is short because most ends are a broker's restart or a cut connection.
 FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 15.0
+LONGEST_PAUSE = 5.0
 # A task that ran this long had recovered: its next failure is a new one.
-STEADY_AFTER = 60.0
+STEADY_AFTER = 10.0
 
 
 async def keep_running(
@@ -29,7 +29,7 @@ async def keep_running(
 ) -> None:
     """Run a task again whenever it ends with one of the errors `on`; return when it returns.
 
-    The pauses between are 0.5 s, doubling to 15 s; they start anew once a run lasted for a minute.
+    The pauses between are 0.5 s, doubling to 5 s; they start anew once a run lasted for 10 s.
     Set, `stopping` ends a pause, and with it all of this; a run has to hear of it by itself.
     """
     pause = FIRST_PAUSE
