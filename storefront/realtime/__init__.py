@@ -7,6 +7,8 @@
 * `heads`      whether a stream has heard of everything
 * `pauses`     how long a browser is told to wait
 * `drain`      ending all streams over a window
+* `recent`     what this process heard lately, so that a return need not ask the store
 * `replay`     reading the log for those who came back or fell behind
+* `transcript` what a browser is told of the log, nothing missing and nothing twice
 * `body`       the stream as a response that Quart enters and always leaves
 """

@@ -1,9 +1,7 @@
 """The stream as a response body: Quart enters it before the first byte and always leaves it.
 
-Joined to the hub first, then the log is read, then what came twice is skipped: what happens in
-between is in both places, and a double can be dropped where a gap could not be. From then on only
-position + 1 is written. A gap, an overflow and a lost announcement all mean the same: empty the
-channel and read the log from here.
+It joins the hub before the log is asked, which is what `transcript` relies on, and says what is not
+of the log: when to return, and why it ends.
 
 It is an iterator by class and not a generator: there is nothing to finalise, so a browser that
 leaves in the middle leaves nothing for the garbage collector to close.
@@ -11,7 +9,7 @@ leaves in the middle leaves nothing for the garbage collector to close.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -25,9 +23,14 @@ from storefront.realtime import frames
 from storefront.realtime.heartbeat import Heartbeat
 from storefront.realtime.hub import Hub, HubClosedError, HubFullError
 from storefront.realtime.pauses import Pauses
-from storefront.realtime.replay import SLICE_BYTES, LogReader
-from storefront.realtime.stream import EndReason, Parcel, Stream
-from storefront.store.contract import Entry
+from storefront.realtime.replay import LogReader
+from storefront.realtime.stream import EndReason, Stream
+from storefront.realtime.transcript import Transcript
+
+# Seconds before a log that did not answer is asked again for a stream that fell behind. A burst may
+# keep a store from answering in time, a Redis takes about a second to come back; after all of them,
+# with the answers' own deadlines 6 s, the browser is sent away with its cursor.
+RESTS = (0.25, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +65,10 @@ class EventStreamBody(ResponseBody):
         self._visit = visit
         self._hub = hub
         self._heartbeat = heartbeat
-        self._log = log
+        self._transcript = Transcript(stream, log, heartbeat.look)
         self._pauses = pauses
         self._step: Callable[[], Awaitable[bytes]] = self._open
+        self._rests = iter(RESTS)
         self._joined = False
 
     async def __aenter__(self) -> Self:
@@ -90,6 +94,7 @@ class EventStreamBody(ResponseBody):
         self._stream.close()
         if self._joined:
             self._hub.leave(self._stream)
+            self._heartbeat.remove_one()
 
     def __aiter__(self) -> Self:
         return self
@@ -105,48 +110,41 @@ class EventStreamBody(ResponseBody):
         self._step = self._go_on if self._joined else self._say_farewell
         if not self._joined:
             return b""
+        visit = self._visit
         try:
-            return frames.retry(self._pauses.usual()) + await self._verdict()
+            verdict = await self._transcript.verdict(visit.cursor, returning=visit.returning)
         except StoreUnavailableError:
             # Nothing is invented: the browser keeps its cursor and brings it again.
             self._refuse("log", "busy", {"reason": "log"})
             return b""
-
-    async def _verdict(self) -> bytes:
-        stream, cursor = self._stream, self._visit.cursor
-        if cursor is None:
-            head = await self._log.head(stream.customer)
-            return self._start_over("reset" if self._visit.returning else "fresh", head)
-        found = await self._log.since(stream.customer, cursor)
-        if not found.resumable:
-            return self._start_over("reset", found.head)
-        stream.stand_at(cursor)
-        told = {
-            "mode": "resumed",
-            "replayed": found.head.seq - cursor.seq,
-            "position": str(found.head),
-        }
-        return frames.control("stream", told) + self._entries(found.entries, found.head)
-
-    def _start_over(self, mode: str, head: Position) -> bytes:
-        # The block of only an id gives a native EventSource a cursor before any event came.
-        self._stream.stand_at(head)
-        told = {"mode": mode, "position": str(head)}
-        return frames.control("stream", told) + frames.cursor(str(head))
+        return frames.retry(self._pauses.usual()) + verdict
 
     async def _go_on(self) -> bytes:
         """What to write next; b"" for nothing just now."""
         stream = self._stream
         if stream.behind and stream.ended is None:
-            try:
-                return await self._catch_up()
-            except StoreUnavailableError:
-                self._refuse("log", "busy", {"reason": "log"})
+            return await self._catch_up()
         parcel = await stream.wait()
         if parcel is None:
             self._step = self._say_farewell
             return b""
-        return self._gather(parcel)
+        return self._transcript.gather(parcel)
+
+    async def _catch_up(self) -> bytes:
+        """What the log says; a log that does not answer is asked again, before the stream that can
+        do nothing about it is ended.
+        """
+        pause = next(self._rests, None)
+        try:
+            written = await self._transcript.catch_up()
+        except StoreUnavailableError:
+            if pause is None:
+                self._refuse("log", "busy", {"reason": "log"})
+            else:
+                await self._stream.rest(pause)
+            return b""
+        self._rests = iter(RESTS)
+        return written
 
     async def _say_farewell(self) -> bytes:
         await trio.lowlevel.checkpoint()
@@ -156,54 +154,6 @@ class EventStreamBody(ResponseBody):
     async def _finish(self) -> bytes:
         await trio.lowlevel.checkpoint()
         raise StopAsyncIteration
-
-    async def _catch_up(self) -> bytes:
-        """Empty the channel, and read one write's worth of the log from here."""
-        stream = self._stream
-        here = stream.position
-        if here is None:
-            raise AssertionError("a stream knows where it is once it is open")
-        stream.start_catching_up()
-        found = await self._log.since(stream.customer, here)
-        told = stream.take_told()
-        if not found.resumable:
-            return told + self._start_over("reset", found.head)
-        return told + self._entries(found.entries, found.head)
-
-    def _entries(self, entries: Sequence[Entry], head: Position) -> bytes:
-        written = b"".join(self._bytes_of(Parcel.of(entry)) for entry in entries)
-        if self._stream.position != head:
-            self._stream.fall_behind()
-        return written
-
-    def _gather(self, parcel: Parcel | None) -> bytes:
-        """All that is waiting, in one write of bounded size."""
-        found = [self._stream.take_told()]
-        size = 0
-        while parcel is not None:
-            if not self._follows(parcel):
-                self._stream.fall_behind()
-                break
-            found.append(self._bytes_of(parcel))
-            size += len(found[-1])
-            parcel = self._stream.take() if size < SLICE_BYTES else None
-        return b"".join(found)
-
-    def _follows(self, parcel: Parcel) -> bool:
-        """Whether the parcel may be written now: it is no event, or the very next one."""
-        at, here = parcel.position, self._stream.position
-        return at is None or here is None or (at.epoch == here.epoch and at.seq <= here.seq + 1)
-
-    def _bytes_of(self, parcel: Parcel) -> bytes:
-        """The parcel as this stream writes it; b"" for what was written before."""
-        at, here = parcel.position, self._stream.position
-        if at is not None:
-            if here is not None and at.seq <= here.seq:
-                return b""
-            self._stream.stand_at(at)
-        if self._stream.named and parcel.name:
-            return frames.named(parcel.name, parcel.frame)
-        return parcel.frame
 
     def _refuse(self, reason: EndReason, name: str, facts: dict[str, object]) -> None:
         self._stream.end(reason, frames.retry(self._pauses.busy()) + frames.control(name, facts))

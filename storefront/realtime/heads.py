@@ -1,9 +1,10 @@
 """Has a stream heard of everything? Its customer's head in the log knows.
 
 An announcement may be lost, and the last one is noticed by nobody: no gap follows it. So with each
-beat of a stream the head of its customer is read, and a stream that was offered less than the head
-looks into the log. Streams whose beats come while the store is busy are read together in the next
-round trip, so none is passed over however many there are. Nothing waits longer than one beat.
+beat of a stream, and when it opened on what this process remembers, the head of its customer is
+read, and a stream that was offered less than the head looks into the log. Streams whose beats come
+while the store is busy are read together in the next round trip, so none is passed over however
+many there are. Nothing waits longer than one beat.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import structlog
 import trio
 
 from storefront.errors import StoreUnavailableError
+from storefront.realtime.recent import Recent
 from storefront.realtime.stream import Stream
 from storefront.store.contract import Store
 
@@ -31,11 +33,13 @@ class HeadWatch:
     Args:
         store: the log.
         clock: seconds since 1970.
+        recent: is told of the heads as well: it may have missed the same announcement.
     """
 
-    def __init__(self, store: Store, *, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, *, clock: Callable[[], float], recent: Recent) -> None:
         self._store = store
         self._clock = clock
+        self._recent = recent
         self._waiting: dict[Stream, None] = {}
         self._came = trio.Event()
         self.caught = 0  # streams that had missed something
@@ -67,8 +71,10 @@ class HeadWatch:
             return
         for stream in streams:
             head, offered = heads.get(stream.customer), stream.offered
-            if head is None or offered is None or stream.behind:
+            self._recent.heed(stream.customer, head)
+            if offered is None or stream.behind:
                 continue
-            if head.epoch != offered.epoch or head.seq > offered.seq:
+            # Whoever has a stream has a numbering; one that is gone was lost with its events.
+            if head is None or head.epoch != offered.epoch or head.seq > offered.seq:
                 self.caught += 1
                 stream.fall_behind()

@@ -10,7 +10,7 @@ behind them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
 import trio
@@ -22,7 +22,9 @@ SLICE = 64
 
 
 class Heartbeat:
-    """The wheel. A stream that has ended is dropped when its turn comes, one period later at most.
+    """The wheel. A stream that has ended is dropped when its turn comes, one period later at most,
+    or when those who have left become the larger part: a client that opens streams without end
+    would leave 2 kB here with each.
 
     Args:
         beaten: called with the streams of each slice once it has been served.
@@ -32,11 +34,24 @@ class Heartbeat:
         self._beaten = beaten
         self._wheel: list[tuple[float, int, Stream]] = []
         self._serial = count()
+        self._here = 0
         self._sooner = trio.Event()
 
     def add(self, stream: Stream, now: float) -> None:
         """Have a stream served from now on."""
+        self._here += 1
         self._schedule(stream, now)
+
+    def remove_one(self) -> None:
+        """One of those who were added has ended, and its response is over."""
+        self._here -= 1
+        if len(self._wheel) > 2 * self._here + SLICE:
+            self._wheel = [due for due in self._wheel if due[2].ended is None]
+            heapify(self._wheel)
+
+    def look(self, stream: Stream) -> None:
+        """Have now what comes with each beat: whether the stream has heard of everything."""
+        self._beaten([stream])
 
     async def run(self) -> None:
         """Serve the wheel until cancelled."""

@@ -14,6 +14,7 @@ from itertools import groupby
 
 from storefront.domain.ids import CustomerId
 from storefront.realtime import frames
+from storefront.realtime.recent import Recent
 from storefront.realtime.stream import EndReason, Parcel, Stream
 from storefront.store.contract import Entry
 
@@ -44,14 +45,21 @@ class Hub:
         max_streams: at the bound a new stream is refused with a `busy` frame.
         max_per_customer: at the bound the customer's oldest stream is ended as superseded.
         superseded_pause: seconds after which a stream that had to make room may return.
+        recent: hears all that the streams hear.
     """
 
     def __init__(
-        self, *, max_streams: int, max_per_customer: int, superseded_pause: Callable[[], float]
+        self,
+        *,
+        max_streams: int,
+        max_per_customer: int,
+        superseded_pause: Callable[[], float],
+        recent: Recent,
     ) -> None:
         self._max_streams = max_streams
         self._max_per_customer = max_per_customer
         self._superseded_pause = superseded_pause
+        self._recent = recent
         # A dict keeps the order of arrival, so the first of a customer is the oldest.
         self._streams: dict[CustomerId, dict[Stream, None]] = {}
         self._count = 0
@@ -96,6 +104,8 @@ class Hub:
 
     def publish(self, entries: Sequence[Entry]) -> None:
         """Hand recorded events to the streams of their customers, in the order given."""
+        # Nothing may come between this and the streams: see `recent`.
+        self._recent.hear(entries)
         for customer, mine in groupby(entries, key=lambda entry: entry.customer):
             streams = self._streams.get(customer)
             if streams is None:
@@ -108,6 +118,7 @@ class Hub:
 
     def lost(self) -> None:
         """Announcements may have been missed: every stream reads the log."""
+        self._recent.lost()
         for stream in self.streams():
             stream.fall_behind()
 

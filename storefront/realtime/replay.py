@@ -1,9 +1,10 @@
 """Reading the log for those who came back or fell behind.
 
-At most READS at a time: after a restart every browser comes at once, and the store has other work
-too. The others wait their turn; those who wait for the same piece of the same log share one read.
-A read that has begun is not shared: it may be older than the newcomer's place in the hub, and what
-was recorded between the two would be in neither.
+What this process has heard of lately is answered from memory (`recent`). The rest is read, at most
+READS at a time: after a restart every browser comes at once, the memory is empty, and the store has
+other work too. The others wait their turn; those who wait for the same piece of the same log share
+one read. A read that has begun is not shared: it may be older than the newcomer's place in the hub,
+and what was recorded between the two would be in neither.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import trio
 from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
 from storefront.errors import StoreUnavailableError
+from storefront.realtime.recent import Recent
 from storefront.store.contract import Slice, Store
 
 READS = 8
@@ -34,17 +36,30 @@ class _Read:
     failed: StoreUnavailableError | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStatistics:
+    """Questions about what follows a cursor since the process began, by who answered."""
+
+    remembered: int
+    read: int
+    kept: int  # bytes in memory now
+
+
 class LogReader:
-    """The store's reading side, on a clock and behind a limiter.
+    """The log on a clock: from memory where it can be, else from the store behind a limiter.
 
     Args:
         store: the log.
         clock: seconds since 1970.
+        recent: what this process has heard lately.
     """
 
-    def __init__(self, store: Store, *, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, *, clock: Callable[[], float], recent: Recent) -> None:
         self._store = store
         self._clock = clock
+        self._recent = recent
+        self._remembered = 0
+        self._reads = 0
         self._limiter = trio.CapacityLimiter(READS)
         self._waiting: dict[tuple[CustomerId, Position], _Read] = {}
 
@@ -55,10 +70,28 @@ class LogReader:
             StoreUnavailableError: the log does not answer.
         """
         async with self._limiter:
-            return await self._store.position(customer, now=self._clock())
+            head = await self._store.position(customer, now=self._clock())
+        self._recent.heed(customer, head)
+        return head
+
+    def remembered(self, customer: CustomerId, cursor: Position) -> Slice | None:
+        """What follows a cursor, one write's worth, without asking the store; None if that cannot
+        be.
+
+        Whoever opens a stream with it has the head looked at as well: see `recent`.
+        """
+        found = self._recent.since(
+            customer, cursor, now=self._clock(), limit=SLICE_ENTRIES, max_bytes=SLICE_BYTES
+        )
+        self._remembered += found is not None
+        return found
+
+    def statistics(self) -> LogStatistics:
+        kept = self._recent.statistics().size
+        return LogStatistics(remembered=self._remembered, read=self._reads, kept=kept)
 
     async def since(self, customer: CustomerId, cursor: Position) -> Slice:
-        """What follows a cursor, one write's worth.
+        """What follows a cursor, one write's worth, from the store.
 
         Raises:
             StoreUnavailableError: the log does not answer.
@@ -76,6 +109,7 @@ class LogReader:
         try:
             async with self._limiter:
                 self._waiting.pop((customer, cursor))
+                self._reads += 1
                 read.found = await self._store.since(
                     customer,
                     cursor,
@@ -90,4 +124,5 @@ class LogReader:
             if self._waiting.get((customer, cursor)) is read:
                 del self._waiting[customer, cursor]
             read.done.set()
+        self._recent.heed(customer, read.found.head)
         return read.found

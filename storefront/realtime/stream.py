@@ -194,6 +194,14 @@ class Stream:
             pass
         self.behind = False
 
+    async def rest(self, seconds: float) -> None:
+        """Stay behind for so long, or until it is ended: the log could not be read just now."""
+        self.start_catching_up()
+        # Nothing is put into the channel of a stream that is behind, so only its end can wake it.
+        self.behind = True
+        with trio.move_on_after(seconds):
+            await self.wait()
+
     def close(self) -> None:
         """Let go of the channel."""
         self._send.close()

@@ -2,138 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from itertools import count
-
 import pytest
 import trio
 
-from storefront.domain.ids import CustomerId
-from storefront.domain.positions import Position
-from storefront.errors import StoreUnavailableError
 from storefront.realtime import stream as streams
-from storefront.realtime.body import EventStreamBody, Visit
-from storefront.realtime.heartbeat import Heartbeat
-from storefront.realtime.hub import Hub
-from storefront.realtime.pauses import Pauses
-from storefront.realtime.replay import SLICE_ENTRIES, LogReader
-from storefront.realtime.stream import Stream
-from storefront.store.contract import Recording
-from storefront.store.memory import MemoryStore
-
-ALICE = CustomerId("11111111-1111-1111-1111-111111111111")
-
-
-class Log(MemoryStore):
-    """The store in memory, in which something happens just before and just after it is read."""
-
-    def __init__(self) -> None:
-        epochs = (f"e{number}" for number in count())
-        super().__init__(window=300.0, kept_ids=10_000, token=epochs.__next__)
-        self.serial = count(1)
-        self.before = self.after = 0
-        self.away = False
-
-    async def add(self, number: int) -> None:
-        await self.record(
-            [
-                Recording(
-                    message_id=str(next(self.serial)),
-                    customer=ALICE,
-                    payload=b'{"eventType":"cart-updated"}',
-                )
-                for _ in range(number)
-            ],
-            now=trio.current_time(),
-        )
-
-    async def since(self, *args, **kwargs):
-        return await self._amid(super().since, *args, **kwargs)
-
-    async def position(self, *args, **kwargs):
-        return await self._amid(super().position, *args, **kwargs)
-
-    async def _amid(self, read, *args, **kwargs):
-        if self.away:
-            raise StoreUnavailableError("away")
-        before, self.before, after, self.after = self.before, 0, self.after, 0
-        await self.add(before)
-        found = await read(*args, **kwargs)
-        await self.add(after)
-        return found
-
-
-@dataclass
-class Browser:
-    """What came down one stream."""
-
-    body: EventStreamBody
-    stream: Stream
-    came: bytes = b""
-    writes: list[bytes] = field(default_factory=list)
-    over: bool = False
-
-    async def read(self) -> None:
-        """Take what there is to take now."""
-        while not self.over:
-            with trio.move_on_after(1):
-                try:
-                    self.writes.append(await anext(self.body))
-                except StopAsyncIteration:
-                    self.over = True
-                else:
-                    self.came += self.writes[-1]
-                    continue
-            return
-
-    @property
-    def numbers(self) -> list[int]:
-        return [int(each) for each in re.findall(rb"id: e\d+-(\d+)\ndata", self.came)]
-
-    @property
-    def verdicts(self) -> list[bytes]:
-        return re.findall(rb'"mode":"(\w+)"', self.came)
-
-
-@dataclass
-class Room:
-    log: Log
-    hub: Hub
-    deaf: bool = False  # announcements are lost
-
-    @asynccontextmanager
-    async def browser(self, cursor: Position | None = None, *, slow: bool = False):
-        stream = Stream(ALICE, now=trio.current_time(), every=1e6)
-        body = EventStreamBody(
-            stream,
-            Visit(cursor=cursor, returning=cursor is not None, was_slow=lambda: slow),
-            hub=self.hub,
-            heartbeat=Heartbeat(),
-            log=LogReader(self.log, clock=trio.current_time),
-            pauses=Pauses(lambda low, high: (low + high) / 2),
-        )
-        async with body:
-            yield Browser(body, stream)
+from storefront.realtime.body import RESTS
+from storefront.realtime.heartbeat import SLICE
+from storefront.realtime.recent import Recent
+from storefront.realtime.replay import SLICE_ENTRIES
+from tests.realtime.rooms import Log, at, open_room
 
 
 @pytest.fixture
-async def room(nursery):
-    made = Room(Log(), Hub(max_streams=9, max_per_customer=9, superseded_pause=lambda: 60.0))
-
-    def hear(entries) -> None:
-        if not made.deaf:
-            made.hub.publish(entries)
-
-    await nursery.start(made.log.follow, hear, made.hub.lost)
-    yield made
-    nursery.cancel_scope.cancel()
-
-
-async def at(room: Room, seq: int) -> Position:
-    head = await MemoryStore.position(room.log, ALICE, now=trio.current_time())
-    return Position(head.epoch, seq)
+async def room(autojump_clock):
+    # Nothing is remembered, so what is to be read from the log is read from the log.
+    async with open_room(Log(), Recent(window=300.0, room=0)) as made:
+        yield made
 
 
 @pytest.mark.parametrize("returning", [False, True], ids=["fresh", "resumed"])
@@ -224,10 +108,41 @@ async def test_a_log_that_goes_away_while_a_stream_catches_up_ends_it_with_its_c
         await browser.read()
         room.hub.lost()
         room.log.away = True
-        await browser.read()
+        began = trio.current_time()
+        await browser.read(patience=10)
+        assert trio.current_time() - began == sum(RESTS)
     assert browser.over
     assert browser.came.endswith(b'retry: 10000\n\nevent: busy\ndata: {"reason":"log"}\n\n')
     assert room.hub.statistics().ended == {"log": 1}
+
+
+async def test_a_log_that_is_away_for_a_moment_ends_no_stream_and_nothing_is_missing(
+    autojump_clock, room
+):
+    async with room.browser() as browser:
+        await browser.read()
+        for _ in range(3):
+            room.hub.lost()
+            room.log.away = True
+            await browser.read(patience=0.5)
+            await room.log.add(2)
+            room.log.away = False
+            await browser.read()
+    assert browser.numbers == [1, 2, 3, 4, 5, 6]
+    assert browser.stream.ended == "disconnected"
+
+
+async def test_a_stream_that_waits_for_the_log_is_ended_at_once(autojump_clock, room):
+    async with room.browser() as browser:
+        await browser.read()
+        room.hub.lost()
+        room.log.away = True
+        await browser.read(patience=0.3)
+        browser.stream.end("shutdown", b"event: shutdown\ndata: {}\n\n")
+        began = trio.current_time()
+        await browser.read()
+        assert trio.current_time() == began
+    assert browser.came.endswith(b"event: shutdown\ndata: {}\n\n")
 
 
 async def test_a_stream_that_is_ended_while_it_is_behind_writes_nothing_out_of_its_place(
@@ -255,6 +170,15 @@ async def test_a_stream_whose_numbering_began_anew_is_told_to_start_over(autojum
         await browser.read()
     assert browser.verdicts == [b"fresh", b"reset"]
     assert browser.numbers == [1, 2], "what stands before the new head is for the views to show"
+
+
+async def test_browsers_that_come_and_go_leave_nothing_on_the_heartbeats_wheel(
+    autojump_clock, room
+):
+    for _ in range(500):
+        async with room.browser() as browser:
+            await anext(browser.body)
+    assert len(room.heartbeat._wheel) <= 2 * SLICE
 
 
 @pytest.mark.parametrize(

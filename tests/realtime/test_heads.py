@@ -8,6 +8,7 @@ from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
 from storefront.errors import StoreUnavailableError
 from storefront.realtime.heads import AT_ONCE, HeadWatch
+from storefront.realtime.recent import Recent
 from storefront.realtime.stream import Stream
 
 
@@ -36,7 +37,7 @@ async def test_beats_that_come_one_by_one_while_the_store_is_busy_are_all_looked
     nursery, autojump_clock
 ):
     store = SlowStore()
-    watch = HeadWatch(store, clock=lambda: 0)
+    watch = HeadWatch(store, clock=lambda: 0, recent=Recent(window=300.0))
     nursery.start_soon(watch.run)
     streams = [open_stream(number) for number in range(2000)]
     for stream in streams:
@@ -51,7 +52,7 @@ async def test_beats_that_come_one_by_one_while_the_store_is_busy_are_all_looked
 
 async def test_thousands_at_once_are_asked_for_in_rounds_of_bounded_size(nursery, autojump_clock):
     store = SlowStore()
-    watch = HeadWatch(store, clock=lambda: 0)
+    watch = HeadWatch(store, clock=lambda: 0, recent=Recent(window=300.0))
     nursery.start_soon(watch.run)
     streams = [open_stream(number) for number in range(3 * AT_ONCE)]
     watch.look_at(streams)
@@ -63,7 +64,7 @@ async def test_thousands_at_once_are_asked_for_in_rounds_of_bounded_size(nursery
 
 
 async def test_a_head_of_another_numbering_is_news_however_low_it_is(nursery, autojump_clock):
-    watch = HeadWatch(SlowStore(), clock=lambda: 0)
+    watch = HeadWatch(SlowStore(), clock=lambda: 0, recent=Recent(window=300.0))
     nursery.start_soon(watch.run)
     stream = open_stream(1)
     stream.stand_at(Position("older", 7))
@@ -78,7 +79,7 @@ async def test_a_store_that_is_away_for_one_beat_is_asked_again_with_the_next(
 ):
     store, stream = SlowStore(), open_stream(1)
     store.away = True
-    watch = HeadWatch(store, clock=lambda: 0)
+    watch = HeadWatch(store, clock=lambda: 0, recent=Recent(window=300.0))
     nursery.start_soon(watch.run)
     watch.look_at([stream])
     await trio.sleep(1)

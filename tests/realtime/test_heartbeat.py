@@ -89,3 +89,21 @@ async def test_an_ended_stream_is_let_go_within_one_period(nursery, autojump_clo
     gc.collect()
     assert gone() is None
     nursery.cancel_scope.cancel()
+
+
+async def test_streams_that_come_and_go_leave_nothing_behind_and_those_who_stay_keep_their_beat(
+    nursery, autojump_clock
+):
+    heartbeat, staying = Heartbeat(), [open_stream() for _ in range(20)]
+    nursery.start_soon(heartbeat.run)
+    for stream in staying:
+        heartbeat.add(stream, trio.current_time())
+    for _ in range(10_000):
+        brief = open_stream()
+        heartbeat.add(brief, trio.current_time())
+        brief.end("disconnected")
+        heartbeat.remove_one()
+        assert len(heartbeat._wheel) <= 2 * len(staying) + SLICE + 1
+    await trio.sleep(30.1)
+    assert [stream.take().frame for stream in staying] == [b":ping\n\n"] * len(staying)
+    nursery.cancel_scope.cancel()

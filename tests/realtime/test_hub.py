@@ -11,6 +11,7 @@ from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
 from storefront.realtime import stream as streams
 from storefront.realtime.hub import Hub, HubClosedError, HubFullError
+from storefront.realtime.recent import Recent
 from storefront.realtime.stream import Parcel, Stream
 from storefront.store.contract import Entry
 
@@ -20,7 +21,11 @@ BOB = CustomerId("22222222-2222-2222-2222-222222222222")
 
 def hub(**changes) -> Hub:
     return Hub(
-        **({"max_streams": 10, "max_per_customer": 3, "superseded_pause": lambda: 60.0} | changes)
+        **(
+            {"max_streams": 10, "max_per_customer": 3, "superseded_pause": lambda: 60.0}
+            | {"recent": Recent(window=300.0)}
+            | changes
+        )
     )
 
 

@@ -8,6 +8,7 @@ import trio
 from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
 from storefront.errors import StoreUnavailableError
+from storefront.realtime.recent import Recent
 from storefront.realtime.replay import READS, LogReader
 from storefront.store.contract import Slice
 
@@ -46,7 +47,7 @@ async def busy(reader: LogReader, nursery) -> None:
 
 async def test_no_more_than_so_many_reads_are_under_way(nursery, autojump_clock):
     store = SlowStore()
-    reader = LogReader(store, clock=lambda: 0)
+    reader = LogReader(store, clock=lambda: 0, recent=Recent(window=300.0))
     async with trio.open_nursery() as readers:
         for number in range(5 * READS):
             readers.start_soon(reader.since, ALICE, Position("e", number))
@@ -56,7 +57,7 @@ async def test_no_more_than_so_many_reads_are_under_way(nursery, autojump_clock)
 
 async def test_those_who_wait_for_the_same_piece_share_one_read(nursery, autojump_clock):
     store = SlowStore()
-    reader = LogReader(store, clock=lambda: 0)
+    reader = LogReader(store, clock=lambda: 0, recent=Recent(window=300.0))
     await busy(reader, nursery)
     found = []
 
@@ -73,7 +74,7 @@ async def test_those_who_wait_for_the_same_piece_share_one_read(nursery, autojum
 
 async def test_a_read_that_has_begun_is_not_shared(nursery, autojump_clock):
     store = SlowStore()
-    reader = LogReader(store, clock=lambda: 0)
+    reader = LogReader(store, clock=lambda: 0, recent=Recent(window=300.0))
     nursery.start_soon(reader.since, ALICE, HERE)
     await trio.sleep(0.5)
     await reader.since(ALICE, HERE)
@@ -85,7 +86,7 @@ async def test_a_reader_that_is_cancelled_does_not_fail_those_who_shared_its_rea
     nursery, autojump_clock
 ):
     store = SlowStore()
-    reader = LogReader(store, clock=lambda: 0)
+    reader = LogReader(store, clock=lambda: 0, recent=Recent(window=300.0))
     await busy(reader, nursery)
     with trio.move_on_after(0.5) as leader:
         nursery.start_soon(reader.since, ALICE, HERE)
@@ -98,7 +99,7 @@ async def test_a_reader_that_is_cancelled_does_not_fail_those_who_shared_its_rea
 
 async def test_a_log_that_is_away_is_away_for_all_who_shared_the_read(nursery, autojump_clock):
     store = SlowStore()
-    reader = LogReader(store, clock=lambda: 0)
+    reader = LogReader(store, clock=lambda: 0, recent=Recent(window=300.0))
     store.away = True
     failed = 0
 
