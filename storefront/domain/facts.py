@@ -67,17 +67,25 @@ def fact_of(event: StorefrontEvent) -> Fact:
     )
 
 
-def supersedes(new: Fact, old: Fact | None) -> bool:
-    """Whether a fact may replace the one on file. Of two at the same moment the later one to come
-    wins.
+def standing(new: Fact, old: Fact | None) -> Fact | None:
+    """What is to be on file once a fact has come; None where that is what is there already.
 
-    A tracking number once known is not forgotten by a status that does not repeat it: see `merged`.
+    The newer of the two stands, whichever came first, and a detail once known is not forgotten: a
+    tracking number that comes late joins the newer status, which is left as it is.
     """
+    if old is None or supersedes(new, old):
+        return merged(new, old)
+    kept = merged(old, new)
+    return None if kept is old else kept
+
+
+def supersedes(new: Fact, old: Fact | None) -> bool:
+    """Whether a fact is the newer one. Of two at the same moment the later one to come wins."""
     return old is None or new.occurred_at >= old.occurred_at
 
 
 def merged(new: Fact, old: Fact | None) -> Fact:
-    """The newer fact, with the detail of the older one where it brings none itself."""
+    """The newer fact (`new`), with the detail of the older one where it brings none itself."""
     if old is None or new.detail is not None or old.detail is None:
         return new
     return Fact(

@@ -17,6 +17,10 @@
 5. Every recorded event is announced to the followers of the store, per customer in log order, after
    it is durable. An announcement may be lost (a follower then reads the log); an event may not.
 
+6. What ails one customer holds nobody else: where a store cannot take an event for its own sake
+   (the keys of its customer are not as the store left them) it says so of that event, with Refused,
+   and records the others.
+
 Time is an argument: `now` is in seconds since 1970 on the caller's clock. All methods may raise
 StoreUnavailableError, and then nothing is known to have happened: asking again is right, and a
 repeated `record` is made harmless by its message ids.
@@ -24,7 +28,7 @@ repeated `record` is made harmless by its message ids.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +37,7 @@ import trio
 from storefront.domain.facts import Fact
 from storefront.domain.ids import CustomerId, OrderId
 from storefront.domain.positions import Position
+from storefront.telemetry.metrics import Reading
 
 # A browser that was asleep for a week still learns that it missed something; beyond that the
 # customer's numbering is let go, and a cursor of it is answered with `reset` like any unknown one.
@@ -44,6 +49,9 @@ OWNER_LIFE = 90 * 24 * 3600.0
 # Facts per customer; at the bound the oldest by `occurred_at` goes.
 FACTS_KEPT = 200
 FACT_LIFE = 90 * 24 * 3600.0
+# What every store that can refuse counts by kind; its readings carry it under this name.
+REFUSALS = "storefront_store_refusals_total"
+REFUSALS_HELP = "What the store did not do, by its reason."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +101,38 @@ class Slice:
     head: Position
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What a store could not take for its own sake; nothing of it was written.
+
+    Attributes:
+        kind: one word, for a metric.
+        detail: the store's own words, for the person who mends it.
+    """
+
+    kind: str
+    detail: str
+
+
 Listener = Callable[[Sequence[Entry]], None]
+
+
+def stamped(token: str, now: float) -> str:
+    """A view generation: a token that was never used, and `.<milliseconds since 1970>` of its
+    change.
+    """
+    return f"{token}.{now * 1000:.0f}"
+
+
+def changed_at(generation: str) -> float | None:
+    """When a generation replaced the one before, in seconds since 1970; None where it does not tell,
+    as "" does not.
+    """
+    moment = generation.rpartition(".")[2]
+    # Ours has 13 digits; what somebody else wrote may be a number that no float can hold.
+    if not (moment.isascii() and moment.isdecimal() and len(moment) <= 16):
+        return None
+    return int(moment) / 1000
 
 
 class Store(Protocol):
@@ -102,11 +141,14 @@ class Store(Protocol):
     durable: bool
     """Whether what was recorded survives a crash of this process and of the store."""
 
-    async def record(self, batch: Sequence[Recording], *, now: float) -> Sequence[Entry | None]:
+    async def record(
+        self, batch: Sequence[Recording], *, now: float
+    ) -> Sequence[Entry | Refused | None]:
         """Record a batch, in its order; one answer per recording, None for a message that was known
         already.
 
         Each event is atomic by itself; of a batch that raises, any number may have been recorded.
+        Where one is refused, so are all of its customer's in the batch: their order would not hold.
         """
         ...
 
@@ -131,8 +173,12 @@ class Store(Protocol):
         """The heads of those of the customers who have a numbering, in one round trip."""
         ...
 
-    async def place(self, order: OrderId, customer: CustomerId, *, now: float) -> None:
-        """Remember whose order it is, for OWNER_LIFE. Idempotent; the first answer stands."""
+    async def place(
+        self, owners: Sequence[tuple[OrderId, CustomerId]], *, now: float
+    ) -> Sequence[Refused | None]:
+        """Remember whose orders they are, for OWNER_LIFE, in one round trip or one commit; one
+        answer per order, None where it is written down. Idempotent; the first answer stands.
+        """
         ...
 
     async def owner(self, order: OrderId, *, now: float) -> CustomerId | None:
@@ -146,7 +192,8 @@ class Store(Protocol):
         ...
 
     async def generation(self, customer: CustomerId) -> str:
-        """The customer's view generation; "" until the first event.
+        """The customer's view generation; "" until the first event. It tells when it became the
+        customer's: see `stamped`.
 
         A store whose view cache lives in its own process may forget generations, with it or at a
         bound, but within HEAD_LIFE never answers one that was replaced.
@@ -165,4 +212,8 @@ class Store(Protocol):
 
         `lost` is called when announcements may have been missed: whoever listens reads the log.
         """
+        ...
+
+    def readings(self) -> Iterable[Reading]:
+        """What the store counts, for /metrics."""
         ...

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from storefront.domain.ids import CustomerId
+from storefront.store.contract import stamped
 
 # As many customers as a process may have streams of, and as many again who only look at pages. At
 # the bound the longest unchanged is forgotten, and costs everybody forgotten one reading anew.
@@ -35,12 +36,12 @@ class Generations:
         """The customer's generation; "" while no event of anybody was ever forgotten."""
         return self._current.get(customer, self._of_the_forgotten)
 
-    def renew(self, customer: CustomerId) -> str:
-        """Give the customer a new one."""
-        generation = self._current[customer] = self._token()
+    def renew(self, customer: CustomerId, now: float) -> str:
+        """Give the customer a new one, which tells that it is of now."""
+        generation = self._current[customer] = stamped(self._token(), now)
         self._current.move_to_end(customer)
         if len(self._current) > self._kept:
             self._current.popitem(last=False)
             # Not "" again, nor what was said of the forgotten before: see the module's docstring.
-            self._of_the_forgotten = self._token()
+            self._of_the_forgotten = stamped(self._token(), now)
         return generation

@@ -33,18 +33,24 @@ local function drop_one_fact()
   if kept > FACTS_KEPT then redis.call('HDEL', KEYS[4], oldest) end
 end
 
--- Decides as supersedes() and merged() of domain/facts.py do.
+-- A fact without a detail (`rest` is what follows it), with the detail of another, so long.
+local function lent(occurred, recorded, rest, detail, lender)
+  return struct.pack(FACT, occurred, recorded, detail)
+    .. string.sub(lender, BEFORE_DETAIL + 1, BEFORE_DETAIL + detail) .. rest
+end
+
+-- Decides as standing() of domain/facts.py does.
 local function remember(thing, fact)
   local old = redis.call('HGET', KEYS[4], thing)
   if old then
     local old_occurred, old_recorded, old_detail = measures(old)
     if now - old_recorded <= FACT_LIFE then
       local occurred, recorded, detail = measures(fact)
-      if occurred < old_occurred then return end
-      if detail < 0 and old_detail >= 0 then
-        fact = struct.pack(FACT, occurred, recorded, old_detail)
-          .. string.sub(old, BEFORE_DETAIL + 1, BEFORE_DETAIL + old_detail)
-          .. string.sub(fact, BEFORE_DETAIL + 1)
+      if occurred < old_occurred then
+        if detail < 0 or old_detail >= 0 then return end
+        fact = lent(old_occurred, recorded, string.sub(old, BEFORE_DETAIL + 1), detail, fact)
+      elseif detail < 0 and old_detail >= 0 then
+        fact = lent(occurred, recorded, string.sub(fact, BEFORE_DETAIL + 1), old_detail, old)
       end
     end
   end

@@ -6,7 +6,8 @@ in ANSWER_WITHIN: with an answer, or with StoreUnavailableError. What one proces
 hear of by announcement, and so does the one that recorded it: one way, one order.
 
     redis            this module: the contract
-    redis_questions  what is asked, and what the answers mean; redis_codec: how things are spelled
+    redis_questions  what is asked about logs, and what the answers mean; redis_things: about the
+                     rest; redis_codec: how things are spelled; redis_refusals: whose fault a no is
     redis_scripts    what Redis runs: numbering, record, since, position, renew, place (.lua)
     redis_heads      the memory that a Redis which lost its own is held against
     redis_routes     which server is asked; redis_server: question and answer with one
@@ -15,7 +16,8 @@ hear of by announcement, and so does the one that recorded it: one way, one orde
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -27,16 +29,19 @@ from storefront.domain.facts import Fact
 from storefront.domain.ids import CustomerId, OrderId
 from storefront.domain.positions import Position
 from storefront.errors import StoreUnavailableError
-from storefront.store.contract import Entry, Listener, Recording, Slice
+from storefront.store.contract import Entry, Listener, Recording, Refused, Slice
 from storefront.store.redis_counts import Counts
 from storefront.store.redis_follower import Follower
 from storefront.store.redis_heads import Heads
 from storefront.store.redis_lookups import cancellable_lookups
-from storefront.store.redis_questions import Question, Questions
+from storefront.store.redis_questions import LogQuestions, Question
+from storefront.store.redis_refusals import kind_of
 from storefront.store.redis_routes import Routes
 from storefront.store.redis_scripts import PREFIX, Command, Scripts
 from storefront.store.redis_server import Reply
 from storefront.store.redis_survey import Survey
+from storefront.store.redis_things import ThingQuestions
+from storefront.telemetry.metrics import Reading
 
 T = TypeVar("T")
 
@@ -65,21 +70,27 @@ class RedisStore:
         # Announcements know no databases, so the number is in the name.
         self._channel = f"{PREFIX}:{routes.database}:events"
         scripts = Scripts(window=window, kept_ids=kept_ids)
-        self._questions = Questions(scripts, Heads(), counts, self._channel)
+        self._questions = LogQuestions(scripts, Heads(), counts, self._channel)
+        self._things = ThingQuestions(scripts)
         self._survey = Survey(routes, within=ANSWER_WITHIN)
         self._room = trio.CapacityLimiter(EXCHANGES)
 
     def statistics(self) -> Counts:
         """What was counted since the store was opened."""
-        return replace(self._counts)
+        return replace(self._counts, refusals=Counter(self._counts.refusals))
+
+    def readings(self) -> Iterable[Reading]:
+        return self._counts.readings()
 
     async def survey(self) -> bool:
         """Find out whether Redis is durable, and remember it; one that is away is not."""
         self.durable = await self._survey.look()
         return self.durable
 
-    async def record(self, batch: Sequence[Recording], *, now: float) -> Sequence[Entry | None]:
-        answers: list[Entry | None] = []
+    async def record(
+        self, batch: Sequence[Recording], *, now: float
+    ) -> Sequence[Entry | Refused | None]:
+        answers: list[Entry | Refused | None] = []
         for start in range(0, len(batch), BATCH):
             answers += await self._ask(self._questions.record(batch[start : start + BATCH], now))
         return answers
@@ -106,25 +117,25 @@ class RedisStore:
                 heads |= await self._ask(self._questions.positions(found.to_ask, now))
         return heads
 
-    async def place(self, order: OrderId, customer: CustomerId, *, now: float) -> None:
-        await self._ask(self._questions.place(order, customer, now))
+    async def place(
+        self, owners: Sequence[tuple[OrderId, CustomerId]], *, now: float
+    ) -> Sequence[Refused | None]:
+        answers: list[Refused | None] = []
+        for start in range(0, len(owners), BATCH):
+            answers += await self._ask(self._things.place(owners[start : start + BATCH], now))
+        return answers
 
     async def owner(self, order: OrderId, *, now: float) -> CustomerId | None:
-        return await self._ask(self._questions.owner(order, now))
+        return await self._ask(self._things.owner(order, now))
 
     async def facts(self, customer: CustomerId, *, now: float) -> Sequence[Fact]:
-        return await self._ask(self._questions.facts(customer, now))
+        return await self._ask(self._things.facts(customer, now))
 
     async def generation(self, customer: CustomerId) -> str:
-        return await self._ask(self._questions.generation(customer))
+        return await self._ask(self._things.generation(customer))
 
-    async def renew_generation(
-        self,
-        customer: CustomerId,
-        *,
-        now: float,  # noqa: ARG002 - the contract's
-    ) -> str:
-        return await self._ask(self._questions.renew_generation(customer))
+    async def renew_generation(self, customer: CustomerId, *, now: float) -> str:
+        return await self._ask(self._things.renew_generation(customer, now))
 
     async def follow(
         self,
@@ -155,12 +166,16 @@ class RedisStore:
         try:
             replies = await self._exchange(question.commands)
             return question.read(replies)
-        except StoreUnavailableError:
-            self._counts.failures += 1
+        except StoreUnavailableError as exc:
+            self._fail(kind_of(exc.__cause__) if exc.__cause__ else "timeout")
             raise
         except ValueError as exc:
-            self._counts.failures += 1
+            self._fail("unreadable")
             raise StoreUnavailableError(f"Redis holds what we did not write: {exc}") from exc
+
+    def _fail(self, kind: str) -> None:
+        self._counts.failures += 1
+        self._counts.refusals[kind] += 1
 
     async def _exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
         with trio.move_on_after(ANSWER_WITHIN):

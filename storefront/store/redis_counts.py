@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+
+from storefront.store.contract import REFUSALS, REFUSALS_HELP
+from storefront.telemetry.metrics import Reading
 
 
 @dataclass(slots=True)
@@ -21,6 +26,8 @@ class Counts:
         unreadable: announcements that were none of ours.
         unannounced: records whose announcement Redis refused.
         renumbered: numberings that were found to have started anew.
+        refusals: failures, and what was refused for its own sake, by kind (see redis_refusals);
+            "timeout" for no answer in time, "unreadable" for one that makes no sense.
     """
 
     round_trips: int = 0
@@ -34,3 +41,12 @@ class Counts:
     unreadable: int = 0
     unannounced: int = 0
     renumbered: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+
+    def readings(self) -> Iterable[Reading]:
+        """Them for /metrics."""
+        for kind, refused in self.refusals.items():
+            yield REFUSALS, REFUSALS_HELP, {"kind": kind}, refused
+        for name in (each.name for each in fields(self) if each.name != "refusals"):
+            words = f"Of the Redis store: {name}."
+            yield f"storefront_redis_{name}_total", words, {}, getattr(self, name)

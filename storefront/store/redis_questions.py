@@ -1,5 +1,5 @@
-"""What is asked of Redis and what its answers mean, for each thing a store can do. PURE but for the
-memory of heads and the tokens.
+"""What is asked of Redis about customers' logs, and what its answers mean. PURE but for the memory
+of heads and the tokens.
 
 A question is a list of commands for one exchange, and how to read their replies. Nothing here
 waits; RedisStore does the asking.
@@ -12,23 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from storefront.domain.facts import Fact
-from storefront.domain.ids import CustomerId, OrderId
+from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
 from storefront.store import redis_codec as codec
 from storefront.store.contract import (
-    FACT_LIFE,
-    FACTS_KEPT,
     HEAD_LEEWAY,
     HEAD_LIFE,
-    OWNER_LIFE,
     Entry,
     Recording,
+    Refused,
     Slice,
+    stamped,
 )
 from storefront.store.redis_counts import Counts
 from storefront.store.redis_heads import Heads, behind
-from storefront.store.redis_scripts import Argument, Command, Keys, Scripts, order_key
+from storefront.store.redis_scripts import Argument, Command, Keys, Scripts
 from storefront.store.redis_server import Reply
 
 T_co = TypeVar("T_co", covariant=True)
@@ -53,8 +51,8 @@ class HeadsFound:
     to_ask: Sequence[CustomerId]
 
 
-class Questions:
-    """All that can be asked.
+class LogQuestions:
+    """All that can be asked about logs.
 
     Args:
         scripts: the scripts, for the contract's window and number of ids.
@@ -69,7 +67,9 @@ class Questions:
         self._counts = counts
         self._channel = channel
 
-    def record(self, batch: Sequence[Recording], now: float) -> Question[Sequence[Entry | None]]:
+    def record(
+        self, batch: Sequence[Recording], now: float
+    ) -> Question[Sequence[Entry | Refused | None]]:
         """One script for each customer of the batch, so that their events keep their order."""
         places: dict[CustomerId, list[int]] = {}
         for place, recording in enumerate(batch):
@@ -79,9 +79,13 @@ class Questions:
             for customer, mine in places.items()
         ]
 
-        def read(replies: Sequence[Reply]) -> Sequence[Entry | None]:
-            answers: list[Entry | None] = [None] * len(batch)
+        def read(replies: Sequence[Reply]) -> Sequence[Entry | Refused | None]:
+            answers: list[Entry | Refused | None] = [None] * len(batch)
             for (customer, mine), reply in zip(places.items(), replies, strict=True):
+                if isinstance(reply, Refused):
+                    for place in mine:
+                        answers[place] = reply
+                    continue
                 announced, epoch, *numbers = reply.decode().split(" ")
                 self._counts.unannounced += announced == "0"
                 for place, seq in zip(mine, map(int, numbers), strict=True):
@@ -137,13 +141,20 @@ class Questions:
         commands = []
         for customer in customers:
             key = Keys.of(customer).numbering
-            commands.append(Command(key, ("HMGET", key, "epoch", "seq", "touched")))
+            question = ("HMGET", key, "epoch", "seq", "touched")
+            commands.append(Command(key, question, refusable=True))
 
         def read(replies: Sequence[Reply]) -> HeadsFound:
             heads: dict[CustomerId, Position] = {}
             to_ask = []
-            for customer, (epoch, seq, touched) in zip(customers, replies, strict=True):
-                if None in (epoch, seq, touched):
+            for customer, reply in zip(customers, replies, strict=True):
+                if isinstance(reply, Refused):
+                    # One that is broken must not keep the others from theirs: no news of it.
+                    if known[customer].epoch:
+                        heads[customer] = known[customer]
+                    continue
+                epoch, seq, touched = reply
+                if None in reply:
                     continue
                 age = now - float(touched)
                 if age > HEAD_LIFE + HEAD_LEEWAY:
@@ -156,47 +167,6 @@ class Questions:
 
         return Question(commands, read)
 
-    def place(self, order: OrderId, customer: CustomerId, now: float) -> Question[None]:
-        """Whose order it is, from now on."""
-        command = self._scripts.place.call([order_key(order)], [repr(now), customer])
-        return Question([command], lambda _: None)
-
-    def owner(self, order: OrderId, now: float) -> Question[CustomerId | None]:
-        """Whose order it is."""
-        key = order_key(order)
-
-        def read(replies: Sequence[Reply]) -> CustomerId | None:
-            placed_at, _, customer = (replies[0] or b"").partition(b" ")
-            if not customer or now - float(placed_at) > OWNER_LIFE:
-                return None
-            return CustomerId(customer.decode())
-
-        return Question([Command(key, ("GET", key))], read)
-
-    def facts(self, customer: CustomerId, now: float) -> Question[Sequence[Fact]]:
-        """The facts that have not lapsed, newest first."""
-        key = Keys.of(customer).facts
-
-        def read(replies: Sequence[Reply]) -> Sequence[Fact]:
-            (found,) = replies
-            facts = map(codec.read_fact, found[::2], found[1::2])
-            kept = [fact for recorded_at, fact in facts if now - recorded_at <= FACT_LIFE]
-            return sorted(kept, key=lambda fact: fact.occurred_at, reverse=True)[:FACTS_KEPT]
-
-        return Question([Command(key, ("HGETALL", key))], read)
-
-    def generation(self, customer: CustomerId) -> Question[str]:
-        """The view generation, "" for none."""
-        key = Keys.of(customer).numbering
-        command = Command(key, ("HGET", key, "generation"))
-        return Question([command], lambda replies: (replies[0] or b"").decode())
-
-    def renew_generation(self, customer: CustomerId) -> Question[str]:
-        """Another view generation."""
-        generation = _token()
-        command = self._scripts.renew.call([Keys.of(customer).numbering], [generation])
-        return Question([command], lambda _: generation)
-
     def seen(self, customer: CustomerId, position: Position) -> Position:
         """Remember how far a log has come, and hand the position on."""
         known = self._heads.of(customer)
@@ -207,7 +177,7 @@ class Questions:
 
     def _record_of(self, customer: CustomerId, mine: Sequence[Recording], now: float) -> Command:
         arguments = self._opening(
-            customer, now, _token(), self._channel, codec.customer_bytes(customer)
+            customer, now, stamped(token(), now), self._channel, codec.customer_bytes(customer)
         )
         for recording in mine:
             arguments += (
@@ -221,7 +191,7 @@ class Questions:
         """What every script about a log is given, and what this one is given besides."""
         known = self._heads.of(customer)
         # repr: the shortest text that is this very number again, in Lua too.
-        return [repr(now), _token(), known.epoch, known.seq, *rest]
+        return [repr(now), token(), known.epoch, known.seq, *rest]
 
 
 def _log_keys(customer: CustomerId) -> list[str]:
@@ -239,6 +209,6 @@ def _entry(recording: Recording, position: Position, now: float) -> Entry:
     )
 
 
-def _token() -> str:
+def token() -> str:
     """64 random bits, as hexadecimal digits: a position's epoch holds no "-"."""
     return secrets.token_hex(8)

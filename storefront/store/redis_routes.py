@@ -17,7 +17,9 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, NoScriptError, ResponseError
 
 from storefront.errors import StoreUnavailableError
+from storefront.store.contract import Refused
 from storefront.store.redis_counts import Counts
+from storefront.store.redis_refusals import refused
 from storefront.store.redis_scripts import Argument, Command
 from storefront.store.redis_server import Reply, Server
 
@@ -67,7 +69,8 @@ class Routes:
         return self._seed.database
 
     async def ask_aio(self, commands: Sequence[Command]) -> list[Reply]:
-        """Send the commands, each to the server that has its key, and answer in their order.
+        """Send the commands, each to the server that has its key, and answer in their order; with
+        Refused where one that is refusable was.
 
         Commands on one key keep their order only if all go well: at most one of each customer.
 
@@ -82,7 +85,7 @@ class Routes:
             waiting = [errand for errand in waiting if self._goes_on(errand)]
             if not waiting:
                 return [errand.reply for errand in errands]
-        raise StoreUnavailableError("Redis sends us round in circles")
+        raise StoreUnavailableError("Redis sends us round in circles") from waiting[0].reply
 
     async def masters_aio(self) -> list[Server]:
         """All servers that take writes.
@@ -138,7 +141,7 @@ class Routes:
         """Whether the command has to be sent again.
 
         Raises:
-            StoreUnavailableError: Redis refused it.
+            StoreUnavailableError: Redis refused it, and not for its own sake.
         """
         reply = errand.reply
         if isinstance(reply, NoScriptError):
@@ -153,10 +156,18 @@ class Routes:
             errand.asking = True
             self._counts.redirections += 1
         elif isinstance(reply, ResponseError):
-            raise StoreUnavailableError(f"Redis at {errand.server!r}: {reply}") from reply
+            errand.reply = self._refused(errand, reply)
+            return False
         else:
             return False
         return True
+
+    def _refused(self, errand: _Errand, error: ResponseError) -> Refused:
+        own = refused(error) if errand.command.refusable else None
+        if own is None:
+            raise StoreUnavailableError(f"Redis at {errand.server!r}: {error}") from error
+        self._counts.refusals[own.kind] += 1
+        return own
 
     def _server(self, host: str, port: int) -> Server:
         address = (self._seed.host if host in _UNNAMED else host, port)

@@ -58,11 +58,13 @@ class Command:
         key: decides the server.
         words: the command.
         text: where the command is a script, its text.
+        refusable: whether a refusal for its keys' sake is an answer and not a failure of all.
     """
 
     key: str
     words: tuple[Argument, ...]
     text: bytes = b""
+    refusable: bool = False
 
     def in_full(self) -> tuple[Argument, ...]:
         """The command for a server that does not know the script by its SHA-1."""
@@ -70,9 +72,10 @@ class Command:
 
 
 class Script:
-    """A script, ready to be called."""
+    """A script, ready to be called. `refusable`: see Command."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, refusable: bool = False) -> None:
+        self._refusable = refusable
         self._text = text.encode()
         # Redis names scripts so; nothing is proved by it.
         self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
@@ -80,7 +83,7 @@ class Script:
     def call(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Command:
         """The command that runs it."""
         words = ("EVALSHA", self._sha, len(keys), *keys, *arguments)
-        return Command(keys[0], words, self._text)
+        return Command(keys[0], words, self._text, self._refusable)
 
 
 class Scripts:
@@ -103,11 +106,11 @@ class Scripts:
         }
         written = "".join(f"local {name} = {value!r}\n" for name, value in constants.items())
         numbering = written + _text("numbering")
-        self.record = Script(numbering + _text("record"))
+        self.record = Script(numbering + _text("record"), refusable=True)
         self.since = Script(numbering + _text("since"))
         self.position = Script(numbering + _text("position"))
         self.renew = Script(written + _text("renew"))
-        self.place = Script(written + _text("place"))
+        self.place = Script(written + _text("place"), refusable=True)
 
 
 def _text(name: str) -> str:

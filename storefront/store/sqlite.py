@@ -7,7 +7,7 @@ writer's thread, what is read through the reader's, and neither waits for the ot
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from itertools import count
@@ -19,15 +19,17 @@ import trio
 from storefront.domain.facts import Fact
 from storefront.domain.ids import CustomerId, OrderId
 from storefront.domain.positions import Position
-from storefront.errors import StoreError
+from storefront.errors import SettingsError, StoreError, StoreUnavailableError
 from storefront.store import sqlite_file
 from storefront.store.contract import HEAD_LEEWAY, Entry, Recording, Slice
 from storefront.store.followers import Followed
 from storefront.store.generations import Generations
 from storefront.store.sqlite_commits import Commits
-from storefront.store.sqlite_ledger import Ledger, lapsed
+from storefront.store.sqlite_ledger import Ledger
 from storefront.store.sqlite_lock import held_alone
+from storefront.store.sqlite_numberings import lapsed
 from storefront.store.sqlite_reader import Head, Reader
+from storefront.telemetry.metrics import Reading
 
 T = TypeVar("T")
 
@@ -79,8 +81,10 @@ class SqliteStore(Followed):
         await self._keep(alive, now)
         return {customer: head.position for customer, head in alive.items()}
 
-    async def place(self, order: OrderId, customer: CustomerId, *, now: float) -> None:
-        await self._commits.write(partial(Ledger.place, order=order, customer=customer, now=now))
+    async def place(
+        self, owners: Sequence[tuple[OrderId, CustomerId]], *, now: float
+    ) -> Sequence[None]:
+        return await self._commits.write(partial(Ledger.place, owners=owners, now=now))
 
     async def owner(self, order: OrderId, *, now: float) -> CustomerId | None:
         return await self._read(partial(self._reader.owner, order, now=now))
@@ -92,18 +96,16 @@ class SqliteStore(Followed):
         await trio.lowlevel.checkpoint()
         return self._generations.of(customer)
 
-    async def renew_generation(
-        self,
-        customer: CustomerId,
-        *,
-        now: float,  # noqa: ARG002 - the contract's
-    ) -> str:
+    async def renew_generation(self, customer: CustomerId, *, now: float) -> str:
         await trio.lowlevel.checkpoint()
-        return self._generations.renew(customer)
+        return self._generations.renew(customer, now)
+
+    def readings(self) -> Iterable[Reading]:
+        return self._commits.counts.readings()
 
     def _settle(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            self._generations.renew(entry.customer)
+            self._generations.renew(entry.customer, entry.recorded_at)
         self._announce(entries)
 
     async def _read(self, question: Callable[[], T]) -> T:
@@ -156,9 +158,9 @@ async def open_sqlite_store(
         kept_ids: how many of a customer's newest message ids are known however old they are.
 
     Raises:
-        SettingsError: another process has the file, or the folder cannot be used.
+        SettingsError: another process has the file, or the folder or the file cannot be used: its
+            disk is full, it is read-only, somebody else has it locked.
         StoreCorruptError: the file is damaged, not ours or of a newer version; it was not changed.
-        StoreUnavailableError: the file cannot be opened for now.
     """
     resources, ledger, reader = await trio.to_thread.run_sync(_open, path, window, kept_ids)
     store = SqliteStore(ledger, reader, path)
@@ -175,8 +177,12 @@ def _open(path: Path, window: float, kept_ids: int) -> tuple[ExitStack, Ledger, 
     sqlite_file.make_folder(path)
     with ExitStack() as stack:
         stack.enter_context(held_alone(path))
-        writer = stack.enter_context(closing(sqlite_file.open_writer(path)))
-        reader = stack.enter_context(closing(sqlite_file.open_reader(path)))
+        try:
+            writer = stack.enter_context(closing(sqlite_file.open_writer(path)))
+            reader = stack.enter_context(closing(sqlite_file.open_reader(path)))
+        except StoreUnavailableError as exc:
+            # Later it is waited for; at the start the operator is there to hear of it.
+            raise SettingsError(f"STOREFRONT_DATA_DIR: {exc}") from exc
         ledger = Ledger(writer, path, window=window, kept_ids=kept_ids)
         return stack.pop_all(), ledger, Reader(reader, window=window)
 

@@ -7,15 +7,18 @@ went.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import trio
 
 from storefront.errors import StoreError, StoreUnavailableError
-from storefront.store.contract import Entry
+from storefront.store.contract import REFUSALS, REFUSALS_HELP, Entry
+from storefront.store.sqlite_file import kind_of
 from storefront.store.sqlite_ledger import Ledger
+from storefront.telemetry.metrics import Reading
 
 T = TypeVar("T")
 
@@ -28,6 +31,32 @@ class _Job:
     failure: StoreError | None = None
 
 
+@dataclass(slots=True)
+class CommitCounts:
+    """Counters since the store was opened.
+
+    Attributes:
+        commits: transactions that are on the disk.
+        seconds: that they took, the way to the writer's thread and back included.
+        shared: who waited for them, together.
+        refusals: transactions that were rolled back, by what the file said.
+    """
+
+    commits: int = 0
+    seconds: float = 0.0
+    shared: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+
+    def readings(self) -> Iterable[Reading]:
+        """Them for /metrics."""
+        none: dict[str, str] = {}
+        yield "storefront_store_commits_total", "Transactions on the disk.", none, self.commits
+        yield "storefront_store_commit_seconds_total", "Time they took.", none, self.seconds
+        yield "storefront_store_commit_jobs_total", "What shared them.", none, self.shared
+        for kind, refused in self.refusals.items():
+            yield REFUSALS, REFUSALS_HELP, {"kind": kind}, refused
+
+
 class Commits:
     """The only way to the ledger.
 
@@ -38,6 +67,7 @@ class Commits:
     """
 
     def __init__(self, ledger: Ledger, settled: Callable[[Sequence[Entry]], None]) -> None:
+        self.counts = CommitCounts()
         self._ledger = ledger
         self._settled = settled
         self._turn = trio.Lock()
@@ -70,6 +100,7 @@ class Commits:
     async def _commit(self) -> None:
         jobs = tuple(self._waiting)
         self._waiting.clear()
+        began = trio.current_time()
         try:
             # Shielded: from here to the announcement nothing may come between. How long that can
             # last is SQLite's wait for a lock and the disk.
@@ -78,11 +109,15 @@ class Commits:
                     self._ledger.transact, [job.work for job in jobs], limiter=self._thread
                 )
         except StoreError as exc:
+            self.counts.refusals[kind_of(exc)] += 1
             _settle(jobs, failure=exc)
             return
         except BaseException:
             _settle(jobs, failure=StoreUnavailableError("what shared the transaction failed"))
             raise
+        self.counts.commits += 1
+        self.counts.seconds += trio.current_time() - began
+        self.counts.shared += len(jobs)
         _settle(jobs, answers)
         self._settled(entries)
 

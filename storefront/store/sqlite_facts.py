@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from storefront.domain.facts import Fact, FactKind, merged, supersedes
+from storefront.domain.facts import Fact, FactKind, standing
 from storefront.domain.ids import CustomerId
 from storefront.store.contract import FACT_LIFE, FACTS_KEPT
 
@@ -29,12 +29,12 @@ _NEWEST = (
 
 
 def remember(connection: sqlite3.Connection, customer: CustomerId, fact: Fact, now: float) -> None:
-    """Put a fact on file, unless a newer one of the same thing is there."""
+    """Put a fact on file, as far as it says what is not known yet."""
     row = connection.execute(_OLD, (customer, fact.kind, fact.id, now, FACT_LIFE)).fetchone()
     old = _fact(row) if row else None
-    if not supersedes(fact, old):
+    kept = standing(fact, old)
+    if kept is None:
         return
-    kept = merged(fact, old)
     connection.execute(
         _KEEP,
         (

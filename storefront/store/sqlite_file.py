@@ -14,7 +14,12 @@ from contextlib import closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from storefront.errors import SettingsError, StoreCorruptError, StoreUnavailableError
+from storefront.errors import (
+    SettingsError,
+    StoreCorruptError,
+    StoreError,
+    StoreUnavailableError,
+)
 
 SCHEMA_VERSION = 1
 _SMALLEST_PAGE = 512
@@ -36,6 +41,15 @@ _WRITER_CACHE = -32768
 _READER_CACHE = -8192
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# How a metric calls what SQLite says; the rest is "other".
+_KINDS = {
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_IOERR: "io",
+    sqlite3.SQLITE_READONLY: "read-only",
+    sqlite3.SQLITE_CANTOPEN: "gone",
+}
 
 
 @contextmanager
@@ -49,7 +63,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as exc:
-        code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        code = _code(exc)
         if code in _DAMAGED:
             raise StoreCorruptError(f"{path} is damaged: {exc}") from exc
         if code == sqlite3.SQLITE_ERROR:
@@ -57,6 +71,13 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         if isinstance(exc, sqlite3.OperationalError):
             raise StoreUnavailableError(f"{path}: {exc}") from exc
         raise
+
+
+def kind_of(error: StoreError) -> str:
+    """What went wrong, in a word: full, locked, io, read-only, gone, damaged or other."""
+    if isinstance(error, StoreCorruptError):
+        return "damaged"
+    return _KINDS.get(_code(error.__cause__), "other")
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -101,11 +122,17 @@ def make_folder(path: Path) -> None:
         ) from exc
 
 
+def _code(error: BaseException | None) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+
+
 def _make_private(path: Path) -> None:
     """Make an empty file that only its owner reads; SQLite gives the WAL the same mode."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
+        if not path.is_file():
+            raise SettingsError(f"STOREFRONT_DATA_DIR: {path} is not a file") from None
         return
     except OSError as exc:
         raise SettingsError(f"STOREFRONT_DATA_DIR: cannot make {path}: {exc.strerror}") from exc

@@ -1,17 +1,14 @@
 """The writing side of the log's file. Everything here runs in the writer's thread.
 
 A transaction is a list of things to do and one COMMIT: what the disk costs is paid once for all who
-came together. What a customer's next event needs is kept at hand, so a hot customer costs no
-SELECT; it is forgotten with any transaction that fails, and then read from the file again.
+came together.
 """
 
 from __future__ import annotations
 
 import hashlib
-import secrets
 import sqlite3
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +17,11 @@ from typing import Any
 from storefront.domain.ids import CustomerId, OrderId
 from storefront.domain.positions import Position
 from storefront.store import sqlite_facts
-from storefront.store.contract import HEAD_LEEWAY, HEAD_LIFE, OWNER_LIFE, Entry, Recording
+from storefront.store.contract import OWNER_LIFE, Entry, Recording
 from storefront.store.sqlite_file import sqlite_errors
+from storefront.store.sqlite_numberings import Numbering, Numberings, lapsed
 from storefront.store.sqlite_sweep import Sweep
 
-# As many customers as a process may have streams of. At the bound the longest unused is forgotten,
-# and costs its next event one SELECT.
-NUMBERINGS_KEPT = 20_000
-
-_FIND = "SELECT id, epoch, seq, touched FROM numberings WHERE customer = ?"
-# REPLACE: the lapsed numbering's row goes, and the new one gets an id that no event has.
-_START = "INSERT OR REPLACE INTO numberings (customer, epoch, seq, touched) VALUES (?, ?, 0, ?)"
-_MOVE = "UPDATE numberings SET seq = ?, touched = ? WHERE id = ?"
 _KNOW = "INSERT INTO messages VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _APPEND = (
     "INSERT INTO events (numbering, seq, recorded_at, payload, traceparent) VALUES (?, ?, ?, ?, ?)"
@@ -43,29 +33,11 @@ _PLACE = """
 """
 
 
-def lapsed(touched: float, now: float) -> bool:
-    """Whether a numbering that was last wanted then is over."""
-    return now - touched > HEAD_LIFE + HEAD_LEEWAY
-
-
-@dataclass(slots=True)
-class _Numbering:
-    id: int
-    epoch: str
-    seq: int
-    touched: float
-
-    @property
-    def head(self) -> Position:
-        return Position(self.epoch, self.seq)
-
-
 @dataclass(slots=True)
 class _Transaction:
     """What was noted so far, and is written down before the COMMIT."""
 
     recorded: list[tuple[int, Entry]] = field(default_factory=list)
-    moved: dict[CustomerId, _Numbering] = field(default_factory=dict)
     added: int = 0
     now: float = 0.0
 
@@ -84,7 +56,7 @@ class Ledger:
         self._connection = connection
         self._path = path
         self._sweep = Sweep(window=window, kept_ids=kept_ids)
-        self._numberings: OrderedDict[CustomerId, _Numbering] = OrderedDict()
+        self._numberings = Numberings(connection)
         self._under_way = _Transaction()
 
     def transact(
@@ -121,14 +93,17 @@ class Ledger:
     def keep(self, asked: Mapping[CustomerId, float]) -> None:
         """Let numberings live on that were asked for."""
         for customer, now in asked.items():
-            numbering = self._find(customer)
+            numbering = self._numberings.find(customer)
             if numbering is not None and not lapsed(numbering.touched, now):
                 self._touch(customer, numbering, now)
 
-    def place(self, order: OrderId, customer: CustomerId, now: float) -> None:
-        """See `contract.Store.place`."""
-        self._under_way.mark(now, added=1)
-        self._connection.execute(_PLACE, (order, customer, now, OWNER_LIFE))
+    def place(self, owners: Sequence[tuple[OrderId, CustomerId]], now: float) -> Sequence[None]:
+        """See `contract.Store.place`; all of them at once."""
+        self._under_way.mark(now, added=len(owners))
+        self._connection.executemany(
+            _PLACE, [(order, customer, now, OWNER_LIFE) for order, customer in owners]
+        )
+        return [None] * len(owners)
 
     def _record(self, recording: Recording, now: float) -> Entry | None:
         customer = recording.customer
@@ -155,53 +130,30 @@ class Ledger:
         self._under_way.recorded.append((numbering.id, entry))
         return entry
 
-    def _find(self, customer: CustomerId) -> _Numbering | None:
-        numbering = self._numberings.get(customer)
-        if numbering is None:
-            row = self._connection.execute(_FIND, (customer,)).fetchone()
-            if row is None:
-                return None
-            numbering = self._numberings[customer] = _Numbering(*row)
-        return numbering
-
-    def _open(self, customer: CustomerId, now: float) -> _Numbering:
-        numbering = self._find(customer)
+    def _open(self, customer: CustomerId, now: float) -> Numbering:
+        numbering = self._numberings.find(customer)
         if numbering is None or lapsed(numbering.touched, now):
             self._under_way.mark(now, added=1)
-            # 64 random bits, as hexadecimal digits: a position's epoch holds no "-".
-            epoch = secrets.token_hex(8)
-            self._connection.execute(_START, (customer, epoch, now))
-            (started,) = self._connection.execute("SELECT last_insert_rowid()").fetchone()
-            numbering = self._numberings[customer] = _Numbering(started, epoch, 0, now)
+            numbering = self._numberings.start(customer, now)
         return numbering
 
-    def _touch(self, customer: CustomerId, numbering: _Numbering, now: float) -> None:
+    def _touch(self, customer: CustomerId, numbering: Numbering, now: float) -> None:
         self._under_way.mark(now)
-        numbering.touched = max(numbering.touched, now)
-        self._under_way.moved[customer] = numbering
-        self._numberings.move_to_end(customer)
+        self._numberings.touch(customer, numbering, now)
 
     def _write_down(self) -> None:
         """What was only noted so far goes into the file, in few calls; then the clean-up."""
         noted = self._under_way
         self._connection.executemany(_APPEND, map(_row, noted.recorded))
-        self._connection.executemany(
-            _MOVE, ((each.seq, each.touched, each.id) for each in noted.moved.values())
-        )
+        self._numberings.write_down()
+        gone: Sequence[CustomerId] = ()
         if noted.now:
-            self._forget(self._sweep.step(self._connection, added=noted.added, now=noted.now))
-        # Only now, when none of them differs from its row.
-        while len(self._numberings) > NUMBERINGS_KEPT:
-            self._numberings.popitem(last=False)
-
-    def _forget(self, customers: Iterable[CustomerId]) -> None:
-        for customer in customers:
-            self._numberings.pop(customer, None)
+            gone = self._sweep.step(self._connection, added=noted.added, now=noted.now)
+        self._numberings.forget(gone)
 
     def _undo(self) -> None:
         # The rollback may fail for the reason the transaction did, or have been made by SQLite.
-        # What is at hand may be ahead of the file now, so it goes.
-        self._numberings.clear()
+        self._numberings.undo()
         with suppress(sqlite3.Error):
             self._connection.rollback()
 

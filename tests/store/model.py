@@ -6,7 +6,7 @@ at whether that was allowed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storefront.domain.facts import Fact
 from storefront.domain.positions import Position
@@ -108,20 +108,13 @@ class Model:
             old = standing.get((fact.kind, fact.id))
             if old is not None and at - old[0] > FACT_LIFE:
                 old = None
-            if old is not None and fact.occurred_at < old[1].occurred_at:
-                continue
-            detail = fact.detail or (old[1].detail if old else None)
-            standing[fact.kind, fact.id] = (
-                at,
-                Fact(
-                    kind=fact.kind,
-                    id=fact.id,
-                    state=fact.state,
-                    detail=detail,
-                    order=fact.order,
-                    occurred_at=fact.occurred_at,
-                ),
-            )
+            newer, older = fact, old[1] if old else None
+            if older is not None and fact.occurred_at < older.occurred_at:
+                newer, older = older, fact
+                if older.detail is None or newer.detail is not None:
+                    continue
+            detail = newer.detail or (older.detail if older else None)
+            standing[fact.kind, fact.id] = (at, replace(newer, detail=detail))
         alive = [fact for at, fact in standing.values() if now - at <= FACT_LIFE]
         moments = [fact.occurred_at for fact in found]
         assert moments == sorted(moments, reverse=True)

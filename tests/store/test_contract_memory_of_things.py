@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storefront.domain.facts import Fact
-from storefront.store.contract import FACT_LIFE, FACTS_KEPT, HEAD_LIFE, OWNER_LIFE
+from storefront.store.contract import FACT_LIFE, FACTS_KEPT, HEAD_LIFE, OWNER_LIFE, changed_at
 from tests.store.kit import ALICE, BOB, DAY, NOW, ORDER, event, events, put
 
 
@@ -66,6 +66,25 @@ async def test_a_tracking_number_once_known_is_not_forgotten(store):
     await remember(store, shipment(at=10, detail="1Z999"))
     await remember(store, shipment(state="Delivered", at=20))
     assert await facts_of(store) == [shipment(state="Delivered", at=20, detail="1Z999")]
+
+
+async def test_a_tracking_number_that_comes_late_joins_the_newer_status(store):
+    await remember(store, shipment(state="Delivered", at=20))
+    await remember(store, shipment(at=10, detail="1Z999"))
+    assert await facts_of(store) == [shipment(state="Delivered", at=20, detail="1Z999")]
+
+
+async def test_a_late_tracking_number_does_not_replace_the_one_of_a_newer_status(store):
+    await remember(store, shipment(state="Delivered", at=20, detail="1Z999"))
+    await remember(store, shipment(at=10, detail="1Z000"), shipment(at=11))
+    assert await facts_of(store) == [shipment(state="Delivered", at=20, detail="1Z999")]
+
+
+async def test_a_fact_that_a_late_detail_joined_lives_on_from_then(store):
+    await remember(store, shipment(state="Delivered", at=20))
+    later = NOW + FACT_LIFE
+    await remember(store, shipment(at=10, detail="1Z999"), now=later)
+    assert len(await facts_of(store, now=later + FACT_LIFE)) == 1
 
 
 async def test_things_of_two_kinds_with_one_id_are_two_things(store):
@@ -134,21 +153,21 @@ async def test_a_customer_nothing_is_known_of_has_no_facts(store):
 async def test_an_orders_owner_is_remembered_for_90_days(store):
     assert OWNER_LIFE == 90 * DAY
     assert await store.owner(ORDER, now=NOW) is None
-    await store.place(ORDER, ALICE, now=NOW)
+    await store.place([(ORDER, ALICE)], now=NOW)
     assert await store.owner(ORDER, now=NOW + OWNER_LIFE) == ALICE
     assert await store.owner(ORDER, now=NOW + OWNER_LIFE + 1) is None
 
 
 async def test_placing_again_changes_nothing_and_the_first_answer_stands(store):
     for customer in (ALICE, ALICE, BOB):
-        await store.place(ORDER, customer, now=NOW)
+        await store.place([(ORDER, customer)], now=NOW)
     assert await store.owner(ORDER, now=NOW) == ALICE
 
 
 async def test_an_order_whose_owner_was_forgotten_can_be_placed_again(store):
-    await store.place(ORDER, ALICE, now=NOW)
+    await store.place([(ORDER, ALICE)], now=NOW)
     later = NOW + OWNER_LIFE + 1
-    await store.place(ORDER, BOB, now=later)
+    await store.place([(ORDER, BOB)], now=later)
     assert await store.owner(ORDER, now=later + OWNER_LIFE) == BOB
 
 
@@ -167,6 +186,14 @@ async def test_every_event_makes_another_generation_and_none_comes_twice(store):
         assert generation == await store.generation(ALICE)
         assert generation not in seen
         seen.add(generation)
+
+
+async def test_a_generation_tells_when_it_was_changed(store):
+    await put(store, event(1), now=NOW + 0.125)
+    assert changed_at(await store.generation(ALICE)) == NOW + 0.125
+    renewed = await store.renew_generation(ALICE, now=NOW + 7)
+    assert renewed == await store.generation(ALICE)
+    assert changed_at(renewed) == NOW + 7
 
 
 async def test_a_dropped_repetition_changes_no_generation(store):

@@ -4,7 +4,7 @@ from itertools import count
 
 from storefront.domain.ids import CustomerId
 from storefront.store.generations import Generations
-from tests.store.kit import ALICE, BOB
+from tests.store.kit import ALICE, BOB, NOW
 
 
 def generations(kept: int) -> Generations:
@@ -15,16 +15,16 @@ def generations(kept: int) -> Generations:
 def test_a_generation_is_empty_until_it_is_renewed():
     current = generations(2)
     assert current.of(ALICE) == ""
-    assert current.renew(ALICE) == current.of(ALICE) != ""
+    assert current.renew(ALICE, NOW) == current.of(ALICE) != ""
     assert current.of(BOB) == ""
 
 
 def test_at_the_bound_the_longest_unchanged_is_forgotten():
     current = generations(2)
-    first = current.renew(ALICE)
-    current.renew(BOB)
-    again = current.renew(ALICE)
-    current.renew(CustomerId("carol"))
+    first = current.renew(ALICE, NOW)
+    current.renew(BOB, NOW)
+    again = current.renew(ALICE, NOW)
+    current.renew(CustomerId("carol"), NOW)
     assert current.of(ALICE) == again != first
 
 
@@ -33,8 +33,8 @@ def test_a_forgotten_generation_comes_back_neither_as_it_was_nor_as_none():
     current = generations(1)
     seen = {"", current.of(ALICE)}
     for round_ in range(5):
-        seen.add(current.renew(ALICE))
-        current.renew(CustomerId(f"pushes it out {round_}"))
+        seen.add(current.renew(ALICE, NOW))
+        current.renew(CustomerId(f"pushes it out {round_}"), NOW)
         assert current.of(ALICE) not in seen
         seen.add(current.of(ALICE))
 
@@ -42,5 +42,5 @@ def test_a_forgotten_generation_comes_back_neither_as_it_was_nor_as_none():
 def test_no_more_are_kept_than_the_bound():
     current = generations(10)
     for number in range(1000):
-        current.renew(CustomerId(str(number)))
+        current.renew(CustomerId(str(number)), NOW)
     assert len(current._current) == 10

@@ -124,11 +124,15 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(who=customers)
     def the_whole_log_joins_up(self, who):
-        """From the oldest cursor that can be resumed, slice by slice."""
+        """From the oldest cursor that can be resumed, slice by slice; and from none before it."""
         log = self.model.logs.get(who)
         if log is None or self.now - log.touched > HEAD_LIFE:
             return
         old = sum(self.now - entry.recorded_at > WINDOW for entry in log.entries)
+        if old:
+            gone = Position(log.epoch, old - 1)
+            found = self.call("since", who, gone, now=self.now, limit=2, max_bytes=1000)
+            self.model.read(who, gone, found, now=self.now, limit=2, size=1000)
         cursor, joined = Position(log.epoch, old), []
         while cursor != log.head:
             found = self.call("since", who, cursor, now=self.now, limit=2, max_bytes=1000)
@@ -136,6 +140,17 @@ class StoreMachine(RuleBasedStateMachine):
             joined += found.entries
             cursor = joined[-1].position
         assert joined == log.entries[old:]
+
+    @rule(
+        batch=st.lists(recordings, min_size=1, max_size=4),
+        step=st.sampled_from([WINDOW - 0.5, WINDOW, WINDOW + 0.5]),
+    )
+    def events_come_to_the_edge_of_the_window(self, batch, step):
+        """Left to chance it hardly happens that a log which lives has events too old to be read."""
+        self.record(batch)
+        self.now += step
+        for who in CUSTOMERS:
+            self.the_whole_log_joins_up(who)
 
     @rule(target=positions, who=customers)
     def position(self, who):
@@ -151,10 +166,11 @@ class StoreMachine(RuleBasedStateMachine):
     def facts(self, who):
         self.model.known_facts(who, self.call("facts", who, now=self.now), self.now)
 
-    @rule(order=st.sampled_from(ORDERS), who=customers)
-    def place(self, order, who):
-        self.call("place", order, who, now=self.now)
-        self.model.placed(order, who, self.now)
+    @rule(owners=st.lists(st.tuples(st.sampled_from(ORDERS), customers), max_size=4))
+    def place(self, owners):
+        assert list(self.call("place", owners, now=self.now)) == [None] * len(owners)
+        for order, who in owners:
+            self.model.placed(order, who, self.now)
 
     @rule(order=st.sampled_from(ORDERS))
     def owner(self, order):

@@ -15,7 +15,8 @@ import trio
 import trio.testing
 
 from storefront.errors import StoreUnavailableError
-from storefront.store import sqlite_file, sqlite_ledger
+from storefront.store import sqlite_file, sqlite_numberings
+from storefront.telemetry.metrics import Metrics
 from tests.store.kit import (
     ALICE,
     BOB,
@@ -121,7 +122,7 @@ async def test_the_loop_goes_on_while_a_large_batch_is_written(store):
 
 async def test_a_read_does_not_wait_for_a_write(store):
     (entry,) = await put(store, event(1))
-    await store.place(ORDER, ALICE, now=NOW)
+    await store.place([(ORDER, ALICE)], now=NOW)
     async with writing(store):
         with trio.fail_after(5):
             assert payloads(await read(store, start_of(entry.position))) == ["1"]
@@ -145,7 +146,7 @@ async def test_those_who_wait_share_one_commit(store, nursery):
 
 
 async def place_and_ask(store, number):
-    await store.place(f"order {number}", BOB, now=NOW)
+    await store.place([(f"order {number}", BOB)], now=NOW)
     assert await store.owner(f"order {number}", now=NOW) == BOB
 
 
@@ -301,7 +302,7 @@ async def test_a_bug_in_what_is_written_ends_its_caller_and_strands_nobody(store
 async def test_more_customers_than_are_kept_at_hand_are_numbered_without_holes(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(sqlite_ledger, "NUMBERINGS_KEPT", 3)
+    monkeypatch.setattr(sqlite_numberings, "NUMBERINGS_KEPT", 3)
     customers = [f"c{n}" for n in range(10)]
     async with open_sqlite(tmp_path) as store:
         for round_ in range(3):
@@ -309,7 +310,7 @@ async def test_more_customers_than_are_kept_at_hand_are_numbered_without_holes(
             answers = await put(store, *batch)
             first, second = [2 * round_ + 1] * 10, [2 * round_ + 2] * 10
             assert [entry.position.seq for entry in answers] == first + second
-            assert len(store._commits._ledger._numberings) == 3
+            assert len(store._commits._ledger._numberings._at_hand) == 3
 
 
 async def test_a_hot_customers_event_costs_no_select_of_its_numbering(store):
@@ -369,3 +370,19 @@ async def test_a_question_is_answered_though_it_cannot_be_written_down(tmp_path,
             later = NOW + 2 * 24 * 3600
             assert await store.position(ALICE, now=later) == entry.position
             assert (await read(store, entry.position, now=later)).resumable
+
+
+async def test_commits_are_counted_and_what_the_disk_refused_by_its_kind(store):
+    await put(store, event(1))
+    await store.place([(f"order {number}", BOB) for number in range(50)], now=NOW)
+    connection = store._commits._ledger._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreUnavailableError):
+        await put(store, event("x" * 100_000))
+    metrics = Metrics()
+    metrics.read_from(store.readings)
+    told = metrics.exposition().decode()
+    assert "storefront_store_commits_total 2.0" in told
+    assert "storefront_store_commit_jobs_total 2.0" in told
+    assert 'storefront_store_refusals_total{kind="full"} 1.0' in told

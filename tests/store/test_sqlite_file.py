@@ -13,7 +13,7 @@ import pytest
 
 from storefront.domain.facts import Fact
 from storefront.domain.positions import Position
-from storefront.errors import SettingsError, StoreCorruptError, StoreUnavailableError
+from storefront.errors import SettingsError, StoreCorruptError
 from storefront.store import sqlite_file
 from tests.store.kit import (
     ALICE,
@@ -71,7 +71,7 @@ async def test_all_of_it_survives_a_restart(tmp_path):
     fact = Fact(kind="cart", id="", state="c1", occurred_at=NOW)
     async with open_sqlite(tmp_path) as store:
         entries = await put(store, event("a", message="m", fact=fact), event("b"))
-        await store.place(ORDER, ALICE, now=NOW)
+        await store.place([(ORDER, ALICE)], now=NOW)
         start = await store.position(BOB, now=NOW)
     async with open_sqlite(tmp_path) as store:
         found = await read(store, start_of(entries[0].position))
@@ -206,7 +206,7 @@ async def test_a_folder_that_cannot_be_made_is_a_setting_to_correct(tmp_path):
 
 async def test_a_path_that_is_a_folder_is_refused(tmp_path):
     database(tmp_path).mkdir(parents=True)
-    with pytest.raises(StoreUnavailableError, match=r"log\.db"):
+    with pytest.raises(SettingsError, match=r"STOREFRONT_DATA_DIR: .*log\.db is not a file$"):
         async with open_sqlite(tmp_path):
             pass
 

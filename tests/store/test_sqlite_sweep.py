@@ -51,7 +51,7 @@ async def test_customers_who_never_come_back_do_not_fill_the_file(tmp_path):
                 nursery.start_soon(partial(store.record, batch, now=now))
                 for number in range(visitors):
                     order = OrderId(f"order {day}.{number}")
-                    nursery.start_soon(partial(store.place, order, ALICE, now=now))
+                    nursery.start_soon(partial(store.place, [(order, ALICE)], now=now))
             pages.append(store._reader._connection.execute("PRAGMA page_count").fetchone()[0])
         found = counted(store)
     # What must be held, and as much again while it waits for its turn.
@@ -123,7 +123,7 @@ async def test_what_is_left_of_an_old_numbering_is_never_taken_for_the_new_ones(
             await put(store, *(event(n, message=f"m{n}") for n in range(3)))
             connection = store._commits._ledger._connection
             connection.execute("DELETE FROM numberings")
-            store._commits._ledger._numberings.clear()
+            store._commits._ledger._numberings.undo()
             anew = await store.position(ALICE, now=NOW)
             assert (await read(store, anew)).resumable
             assert list((await read(store, anew)).entries) == []

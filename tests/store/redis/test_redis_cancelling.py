@@ -23,7 +23,7 @@ async def test_no_answer_reaches_one_who_did_not_ask(store):
     """Tasks that ask whose order it is, and are cancelled at random, mostly in the middle."""
     chance = random.Random(20261122)
     for number in range(ORDERS):
-        await store.place(OrderId(f"order {number}"), CustomerId(f"owner {number}"), now=NOW)
+        await store.place([(OrderId(f"order {number}"), CustomerId(f"owner {number}"))], now=NOW)
     asked = answered = cancelled = 0
 
     async def ask(number):

@@ -7,11 +7,16 @@ from itertools import repeat
 
 import pytest
 import trio
+from redis.exceptions import BusyLoadingError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from storefront.domain.positions import Position
 from storefront.errors import StoreUnavailableError
 from storefront.store.redis import ANSWER_WITHIN
-from storefront.store.redis_scripts import Keys
+from storefront.store.redis_refusals import kind_of
+from storefront.store.redis_refusals import refused as refusal_of
+from storefront.store.redis_scripts import Keys, order_key
+from storefront.telemetry.metrics import Metrics
 from tests.store.kit import ALICE, BOB, NOW, ORDER, event, events, payloads, put, read, start_of
 from tests.store.redis.kit import eventually, open_store, recovered, speak
 from tests.store.test_contract_memory_of_things import cart
@@ -114,7 +119,7 @@ async def test_a_connection_that_breaks_in_the_middle_leaves_nothing_half_said(s
 
 
 @pytest.mark.parametrize("which", ["numbering", "log", "ids", "facts"])
-async def test_a_key_of_a_wrong_type_stops_its_customer_before_anything_is_written(
+async def test_a_key_of_a_wrong_type_stops_its_customer_only_and_before_anything_is_written(
     server, redis_store, which
 ):
     await put(redis_store, event(1, fact=cart("c1", at=1)))
@@ -123,14 +128,83 @@ async def test_a_key_of_a_wrong_type_stops_its_customer_before_anything_is_writt
     server.command("SET", key, "planted")
     before = snapshot(server)
     batch = [event(2, fact=cart("c2", at=2)), event("b", BOB), event(3)]
-    assert "WRONGTYPE" in await refused(lambda: put(redis_store, *batch))
+    one, other, two = await put(redis_store, *batch)
+    assert one == two
+    assert (one.kind, "WRONGTYPE" in one.detail) == ("wrong-type", True)
+    assert other.payload == b"b"
     after = snapshot(server)
     assert {name: after[name] for name in before} == before
-    assert await log_of(redis_store, BOB) == ["b"]  # each event is atomic by itself
+    assert await log_of(redis_store, BOB) == ["b"]
+    assert redis_store.statistics().refusals == {"wrong-type": 1}
+    assert redis_store.statistics().failures == 0
     server.command("DEL", key)
     server.command("RENAME", "aside", key)
     first, other, second = await put(redis_store, *batch)
     assert (first.position.seq, other, second.position.seq) == (2, None, 3)
+
+
+async def test_a_question_about_a_key_of_a_wrong_type_fails_and_is_counted(server, redis_store):
+    (answer,) = await put(redis_store, event(1))
+    key = Keys.of(ALICE).log
+    server.command("DEL", key)
+    server.command("SET", key, "planted")
+    assert "WRONGTYPE" in await refused(lambda: read(redis_store, start_of(answer.position)))
+    assert redis_store.statistics().refusals == {"wrong-type": 1}
+
+
+async def test_a_numbering_of_a_wrong_type_keeps_nobody_else_from_their_head(server, redis_store):
+    mine, others = await put(redis_store, event(1), event(2, BOB))
+    server.command("SET", Keys.of(ALICE).numbering, "planted")
+    heads = await redis_store.heads([ALICE, BOB], now=NOW)
+    assert heads == {ALICE: mine.position, BOB: others.position}, "of hers, no news"
+    assert redis_store.statistics().refusals == {"wrong-type": 1}
+
+
+async def test_an_order_whose_key_is_of_a_wrong_type_keeps_no_other_from_being_placed(
+    server, redis_store
+):
+    server.command("RPUSH", order_key(ORDER), "planted")
+    first, second = await redis_store.place([(ORDER, ALICE), ("another", BOB)], now=NOW)
+    assert (first.kind, second) == ("wrong-type", None)
+    # Unknown, which has Orders asked; an error would hold all that waits for the store's word.
+    assert await redis_store.owner(ORDER, now=NOW) is None
+    assert await redis_store.owner("another", now=NOW) == BOB
+    server.command("DEL", order_key(ORDER))
+    assert await redis_store.place([(ORDER, ALICE)], now=NOW) == [None]
+    assert await redis_store.owner(ORDER, now=NOW) == ALICE
+
+
+async def test_many_orders_are_placed_in_one_round_trip(redis_store):
+    await redis_store.place([(ORDER, ALICE)], now=NOW)
+    before = redis_store.statistics().round_trips
+    owners = [(f"order {number}", ALICE) for number in range(200)]
+    assert await redis_store.place(owners, now=NOW) == [None] * 200
+    assert redis_store.statistics().round_trips == before + 1
+    assert await redis_store.owner("order 199", now=NOW) == ALICE
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("OOM command not allowed", "out-of-memory"),
+        ("MISCONF Redis is configured to save RDB snapshots", "disk"),
+        ("NOREPLICAS Not enough good replicas", "no-replicas"),
+        ("ERR user_script:1: attempt to index a nil value script: 4", "script-error"),
+        ("ERR Error running script (call to f_1): @user_script:1: -OOM command", "out-of-memory"),
+        ("ERR Error running script (call to f_1): @user_script:1: WRONGTYPE Op", "wrong-type"),
+        ("ERR something new", "other"),
+    ],
+)
+def test_what_redis_says_is_known_by_a_word_and_by_whose_fault_it_is(said, kind):
+    error = ResponseError(said)
+    assert kind_of(error) == kind
+    assert (refusal_of(error) is not None) is (kind in {"wrong-type", "script-error"})
+
+
+def test_what_is_no_answer_of_a_redis_is_called_unreachable():
+    assert kind_of(ConnectionRefusedError()) == "unreachable"
+    assert kind_of(RedisConnectionError("closed")) == "unreachable"
+    assert kind_of(BusyLoadingError("loading", status_code="LOADING")) == "loading"
 
 
 async def test_a_full_redis_records_nothing_rather_than_a_part(server, redis_store):
@@ -140,6 +214,7 @@ async def test_a_full_redis_records_nothing_rather_than_a_part(server, redis_sto
     batch = [event(2, fact=cart("c2", at=2)), event("b", BOB)]
     assert "maxmemory" in await refused(lambda: put(redis_store, *batch))
     assert "maxmemory" in await refused(lambda: redis_store.position(BOB, now=NOW))
+    assert redis_store.statistics().refusals == {"out-of-memory": 2}
     assert snapshot(server) == before
     assert await log_of(redis_store) == ["1"]
     server.command("CONFIG", "SET", "maxmemory", "0")
@@ -150,6 +225,7 @@ async def test_a_redis_that_was_made_a_replica_takes_nothing_and_is_left(server,
     await put(redis_store, event(1))
     server.command("REPLICAOF", "127.0.0.1", "1")
     assert "read only" in await refused(lambda: put(redis_store, event(2)))
+    assert redis_store.statistics().refusals == {"read-only": 1}
     assert await log_of(redis_store) == ["1"]
     server.command("REPLICAOF", "NO", "ONE")
     (answer,) = await put(redis_store, event(2))
@@ -223,7 +299,7 @@ def questions(store):
         lambda: store.heads([ALICE], now=NOW),
         lambda: store.facts(ALICE, now=NOW),
         lambda: store.owner(ORDER, now=NOW),
-        lambda: store.place(ORDER, ALICE, now=NOW),
+        lambda: store.place([(ORDER, ALICE)], now=NOW),
         lambda: store.generation(ALICE),
         lambda: store.renew_generation(ALICE, now=NOW),
     ]
@@ -260,3 +336,15 @@ async def test_whatever_a_server_says_is_an_answer_or_a_refusal(nursery, reply):
             await refused(question)
         assert store.durable is False
     nursery.cancel_scope.cancel()
+
+
+async def test_what_is_counted_can_be_told_to_prometheus(server, redis_store):
+    await put(redis_store, event(1))
+    server.command("REPLICAOF", "127.0.0.1", "1")
+    await refused(lambda: put(redis_store, event(2)))
+    metrics = Metrics()
+    metrics.read_from(redis_store.readings)
+    told = metrics.exposition().decode()
+    assert 'storefront_store_refusals_total{kind="read-only"} 1.0' in told
+    assert "storefront_redis_failures_total 1.0" in told
+    assert "storefront_redis_round_trips_total" in told

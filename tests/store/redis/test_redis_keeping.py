@@ -9,7 +9,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storefront.domain.facts import Fact, merged, supersedes
+from storefront.domain.facts import Fact, standing
 from storefront.errors import StoreUnavailableError
 from storefront.store import redis_follower
 from storefront.store.contract import FACT_LIFE, FACTS_KEPT, HEAD_LEEWAY, HEAD_LIFE, OWNER_LIFE
@@ -64,17 +64,16 @@ def test_redis_decides_about_facts_as_the_domain_does(shared_server):
         trio.run(compare, batches)
 
     async def compare(batches):
-        standing = {}
+        kept = {}
         async with open_store(shared_server.url) as store:
             for number, batch in enumerate(batches):
                 await put(store, *(event(f"{number}.{n}", fact=f) for n, f in enumerate(batch)))
                 for fact in batch:
-                    old = standing.get((fact.kind, fact.id))
-                    if supersedes(fact, old):
-                        standing[fact.kind, fact.id] = merged(fact, old)
+                    old = kept.get((fact.kind, fact.id))
+                    kept[fact.kind, fact.id] = standing(fact, old) or old
             found = await store.facts(ALICE, now=NOW)
-        assert {(fact.kind, fact.id): fact for fact in found} == standing
-        assert len(found) == len(standing)
+        assert {(fact.kind, fact.id): fact for fact in found} == kept
+        assert len(found) == len(kept)
 
     run()
 
@@ -82,7 +81,7 @@ def test_redis_decides_about_facts_as_the_domain_does(shared_server):
 async def test_every_key_ends_some_day_and_none_before_it_may(server, redis_store):
     await redis_store.position(BOB, now=NOW)
     await redis_store.renew_generation("only a generation", now=NOW)
-    await redis_store.place(ORDER, ALICE, now=NOW)
+    await redis_store.place([(ORDER, ALICE)], now=NOW)
     await put(redis_store, event(1, fact=cart("c1", at=1)))
     keys = Keys.of(ALICE)
     lives = {
@@ -115,7 +114,7 @@ async def test_a_numbering_that_is_asked_for_day_by_day_is_renewed_once_a_day(se
 async def test_a_question_writes_nothing(server, redis_store):
     """Each write waits for the disk: a thousand browsers that come back must not cost one."""
     *_, last = await put(redis_store, *events(range(5)))
-    await redis_store.place(ORDER, ALICE, now=NOW)
+    await redis_store.place([(ORDER, ALICE)], now=NOW)
     before = server.command("INFO", "persistence")["aof_current_size"]
     for _ in range(3):
         await read(redis_store, last.position, now=NOW + 5)
@@ -125,7 +124,7 @@ async def test_a_question_writes_nothing(server, redis_store):
         await redis_store.owner(ORDER, now=NOW)
         await redis_store.generation(ALICE)
         await put(redis_store, event(0), event(3))  # nor does what is known already
-        await redis_store.place(ORDER, BOB, now=NOW)
+        await redis_store.place([(ORDER, BOB)], now=NOW)
     assert server.command("INFO", "persistence")["aof_current_size"] == before
 
 
@@ -192,7 +191,7 @@ async def test_what_cannot_be_read_is_a_refusal(server, redis_store):
         with pytest.raises(StoreUnavailableError):
             await question()
     # An order whose owner is unreadable, and a numbering that is, are begun anew.
-    await redis_store.place(ORDER, BOB, now=NOW)
+    await redis_store.place([(ORDER, BOB)], now=NOW)
     assert await redis_store.owner(ORDER, now=NOW) == BOB
     assert (await redis_store.position(ALICE, now=NOW)).epoch != entry.position.epoch
 

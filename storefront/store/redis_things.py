@@ -1,0 +1,76 @@
+"""What is asked of Redis about the things kept beside the logs: whose order it is, a customer's
+facts and view generation. PURE but for the tokens; see redis_questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from storefront.domain.facts import Fact
+from storefront.domain.ids import CustomerId, OrderId
+from storefront.store import redis_codec as codec
+from storefront.store.contract import FACT_LIFE, FACTS_KEPT, OWNER_LIFE, Refused, stamped
+from storefront.store.redis_questions import Question, token
+from storefront.store.redis_scripts import Command, Keys, Scripts, order_key
+from storefront.store.redis_server import Reply
+
+
+class ThingQuestions:
+    """All that can be asked about them."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    def place(
+        self, owners: Sequence[tuple[OrderId, CustomerId]], now: float
+    ) -> Question[Sequence[Refused | None]]:
+        """Whose orders they are, from now on."""
+        commands = [
+            self._scripts.place.call([order_key(order)], [repr(now), customer])
+            for order, customer in owners
+        ]
+
+        def read(replies: Sequence[Reply]) -> Sequence[Refused | None]:
+            return [reply if isinstance(reply, Refused) else None for reply in replies]
+
+        return Question(commands, read)
+
+    def owner(self, order: OrderId, now: float) -> Question[CustomerId | None]:
+        """Whose order it is."""
+        key = order_key(order)
+
+        def read(replies: Sequence[Reply]) -> CustomerId | None:
+            (found,) = replies
+            if isinstance(found, Refused):
+                # What stands there is not ours, and says nothing of the order.
+                return None
+            placed_at, _, customer = (found or b"").partition(b" ")
+            if not customer or now - float(placed_at) > OWNER_LIFE:
+                return None
+            return CustomerId(customer.decode())
+
+        return Question([Command(key, ("GET", key), refusable=True)], read)
+
+    def facts(self, customer: CustomerId, now: float) -> Question[Sequence[Fact]]:
+        """The facts that have not lapsed, newest first."""
+        key = Keys.of(customer).facts
+
+        def read(replies: Sequence[Reply]) -> Sequence[Fact]:
+            (found,) = replies
+            facts = map(codec.read_fact, found[::2], found[1::2])
+            kept = [fact for recorded_at, fact in facts if now - recorded_at <= FACT_LIFE]
+            return sorted(kept, key=lambda fact: fact.occurred_at, reverse=True)[:FACTS_KEPT]
+
+        return Question([Command(key, ("HGETALL", key))], read)
+
+    def generation(self, customer: CustomerId) -> Question[str]:
+        """The view generation, "" for none."""
+        key = Keys.of(customer).numbering
+        command = Command(key, ("HGET", key, "generation"))
+        return Question([command], lambda replies: (replies[0] or b"").decode())
+
+    def renew_generation(self, customer: CustomerId, now: float) -> Question[str]:
+        """Another view generation."""
+        generation = stamped(token(), now)
+        command = self._scripts.renew.call([Keys.of(customer).numbering], [generation])
+        return Question([command], lambda _: generation)
