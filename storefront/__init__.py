@@ -3,7 +3,7 @@ browser.
 
 The rooms, in the direction in which they may name one another (left names right, nothing else):
 
-    __main__ → service → web → queries → downstream → domain
+    commands → service → web → queries → downstream → domain
                       ├→ messaging ─────────────────→ domain
                       ├→ store ─────────────────────→ domain
                       ├→ realtime ──────────────────→ domain      (web → realtime)
@@ -18,7 +18,11 @@ The rooms, in the direction in which they may name one another (left names right
     web         HTTP: who asks, and the answer's shape
     serving     Hypercorn on our own socket, and what is corrected in it
     demo, ui    simulated neighbours and a page, for `storefront demo`
-    service     joins them, and holds the tree of tasks; `playground` joins the demo to it
+    queries     views, composed from several services
+    service     joins them, and holds the tree of tasks with `back_office`; `playground` joins the
+                demo to it
+    commands    the command line, by what each command needs
+    workers     many processes behind one socket
     process     one process from its first signal to its exit code
 
 A few words that mean one thing everywhere:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
-import time
-from collections.abc import Callable, Mapping
-from decimal import Decimal
-from functools import partial
-from typing import Any, Literal, TypeVar
 
 import click
-import msgspec
-import trio
 
 from storefront import process
-from storefront.domain.ids import canonical
-from storefront.errors import BrokerError, SettingsError
-from storefront.settings import Settings, describe, from_environment
-from storefront.telemetry.logs import configure_logs
+from storefront.commands import looking, messages, running
+from storefront.errors import SettingsError
 
 
 def main() -> None:
@@ -30,21 +19,6 @@ def main() -> None:
         sys.exit(process.refuse(exc))
 
 
-Command = TypeVar("Command", bound=Callable[..., None])
-
-
-class Guid(click.ParamType[str]):
-    """A dashed GUID in any case; the command gets its canonical spelling."""
-
-    name = "guid"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return canonical(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a GUID.", param, ctx)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Storefront: each customer's own updates, streamed from RabbitMQ to the browser.
@@ -53,195 +27,16 @@ def cli() -> None:
     """
 
 
-@cli.command()
-def serve() -> None:
-    """Run the service: RabbitMQ in, Server-Sent Events out."""
-    from storefront import service  # noqa: PLC0415 - half a second that `token` need not wait
-    from storefront.serving import open_listening_socket  # noqa: PLC0415 - as above
-
-    settings = _settings()
-    service.check(settings)
-    with open_listening_socket(settings.serving.bind) as listening:
-        run = partial(_serve, settings, listening)
-        sys.exit(process.run_process(run, drain=settings.serving.drain))
-
-
-@cli.command()
-@click.option("--pace", default=1.0, show_default=True, help="How slowly an order moves.")
-@click.option("--only-services", is_flag=True, help="Only the simulated services, on RabbitMQ.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where they listen then.")
-def demo(*, pace: float, only_services: bool, host: str) -> None:
-    """Run a whole shop with simulated services, in a browser at http://127.0.0.1:8080."""
-    from storefront import playground  # noqa: PLC0415 - half a second that `token` need not wait
-
-    settings = playground.demo_settings(os.environ)
-    _configure(settings)
-    if only_services:
-        run = partial(playground.run_services, settings, pace, host)
-    else:
-        run = partial(playground.run_demo, settings, pace)
-    sys.exit(process.run_process(run, drain=settings.serving.drain))
-
-
-@cli.command()
-@click.option("--customer", type=Guid(), help="Whose token.")
-@click.option(
-    "--role",
-    "roles",
-    multiple=True,
-    type=click.Choice(["support", "admin"]),
-    help="May be repeated.",
-)
-@click.option("--lifetime", default=3600.0, show_default=True, help="Seconds until it expires.")
-def token(customer: str | None, roles: tuple[str, ...], lifetime: float) -> None:
-    """Print a development token, signed with STOREFRONT_JWT_SECRET."""
-    from storefront.web.auth import mint  # noqa: PLC0415 - half a second that `config` need not wait
-
-    settings = _settings()
-    if customer is None and not roles:
-        raise click.UsageError("--customer or --role is needed")
-    try:
-        minted = mint(
-            settings.auth, customer=customer, now=time.time(), lifetime=lifetime, roles=roles
-        )
-    except ValueError as exc:
-        raise click.UsageError(str(exc)) from exc
-    click.echo(minted)
-
-
-@cli.command()
-def config() -> None:
-    """Print every setting that is in force, secrets masked."""
-    for name, value in describe(_settings()).items():
-        click.echo(f"{name}={value}")
-
-
-@cli.command()
-@click.argument("kind")
-@click.option("--customer", "customerId", type=Guid(), help="A new one if left out.")
-@click.option("--cart", "cartId", type=Guid(), help="A new one if left out.")
-@click.option("--order", "orderId", type=Guid(), help="A new one if left out.")
-@click.option("--field", "fields", multiple=True, help="name=JSON, sets any field of the body.")
-@click.option("--queue", default=None, help="Default: the one this kind usually goes to.")
-def publish(kind: str, fields: tuple[str, ...], queue: str | None, **ids: str | None) -> None:
-    """Send an integration message to RabbitMQ as Wolverine would, e.g. `publish ItemAdded`."""
-    from storefront import consumers, publishing  # noqa: PLC0415 - half a second that `token` need not wait
-
-    settings = _settings()
-    url = settings.messaging.rabbitmq_url
-    if url is None:
-        raise SettingsError("STOREFRONT_RABBITMQ_URL: needed by publish")
-    try:
-        message = publishing.example(kind, _fields(fields), ids=ids, now=time.time())
-    except ValueError as exc:
-        raise click.UsageError(str(exc)) from exc
-    target = queue or consumers.usual_queue(settings.messaging, message.type)
-    try:
-        trio.run(publishing.publish_once, url, target, message)
-    except BrokerError as exc:
-        raise click.ClickException(f"RabbitMQ: {exc}") from exc
-    click.echo(f"{message.type} {message.message_id} -> {target}")
-
-
-@cli.group("dead-letters")
-def dead_letters() -> None:
-    """What could not be read or placed: look at it, send it again, or throw it away."""
-
-
-def _choosing(command: Command) -> Command:
-    """The options that say which letters are meant."""
-    for option in (
-        click.option("--limit", default=100, show_default=True, help="Letters to go through."),
-        click.option("--type", "kind", help="Only types that end so, e.g. ItemAdded."),
-        click.option("--reason", help="Only those that died of this, e.g. unplaceable."),
-        click.option("--id", "ids", multiple=True, help="Only these messages; may be repeated."),
-    ):
-        command = option(command)
-    return command
-
-
-@dead_letters.command("list")
-@_choosing
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_letters(limit: int, *, as_json: bool, **which: Any) -> None:
-    """Show dead letters, the oldest first, without their bodies. Changes nothing."""
-    _deal_with_letters("keep", which, limit, as_json=as_json)
-
-
-@dead_letters.command()
-@_choosing
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-def replay(limit: int, *, everything: bool, **which: Any) -> None:
-    """Send dead letters back to the queue they came from, as if they had never died."""
-    _say_which(which, everything=everything)
-    _deal_with_letters("replay", which, limit)
-
-
-@dead_letters.command()
-@_choosing
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-def drop(limit: int, *, everything: bool, **which: Any) -> None:
-    """Throw dead letters away for good."""
-    _say_which(which, everything=everything)
-    _deal_with_letters("drop", which, limit)
-
-
-def _say_which(which: Mapping[str, Any], *, everything: bool) -> None:
-    if not (everything or any(which.values())):
-        raise click.UsageError("say which: --id, --reason, --type, or --all")
-
-
-def _deal_with_letters(
-    verdict: Literal["keep", "replay", "drop"],
-    which: Mapping[str, Any],
-    limit: int,
-    *,
-    as_json: bool = False,
-) -> None:
-    from storefront import dead_letters as letters  # noqa: PLC0415 - as in `publish`
-
-    settings = _settings().messaging
-    if settings.rabbitmq_url is None:
-        raise SettingsError("STOREFRONT_RABBITMQ_URL: needed by dead-letters")
-    choice = letters.Choice(ids=frozenset(which["ids"]), reason=which["reason"], kind=which["kind"])
-    try:
-        found = letters.deal_with(settings, settings.rabbitmq_url, choice, verdict, limit=limit)
-    except BrokerError as exc:
-        raise click.ClickException(f"RabbitMQ: {exc}") from exc
-    for line in letters.told(found, as_json=as_json):
-        click.echo(line)
-    if not as_json:
-        click.echo(f"{len(found)} dead letter{'' if len(found) == 1 else 's'}")
-
-
-def _fields(pairs: tuple[str, ...]) -> dict[str, object]:
-    decode = msgspec.json.Decoder(float_hook=Decimal).decode
-    found: dict[str, object] = {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
-        if not (separator and name):
-            raise ValueError(f"--field {pair}: expected name=JSON")
-        try:
-            found[name] = decode(value)
-        except (ValueError, RecursionError):
-            found[name] = value  # a bare word is text
-    return found
-
-
-async def _serve(settings: Settings, listening: socket.socket, stop: trio.Event) -> None:
-    from storefront import service  # noqa: PLC0415 - as in `serve`
-
-    await service.serve(settings, listening, stop=stop)
-
-
-def _settings() -> Settings:
-    settings = from_environment(os.environ)
-    _configure(settings)
-    return settings
-
-
-def _configure(settings: Settings) -> None:
-    configure_logs(level=settings.logs.log_level, style=settings.logs.log_format)
+for command in (
+    running.serve,
+    running.worker,
+    running.demo,
+    looking.token,
+    looking.config,
+    messages.publish,
+    messages.dead_letters,
+):
+    cli.add_command(command)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@
 70   asked to leave and still here five seconds after the drain: a defect (EX_SOFTWARE)
 128+ asked twice: gone at once, by the number of the second signal
 
+Of a parent of workers (workers/), the worst code of theirs; 128+ also where a worker was killed.
+
 The signals are handled by Python and not through Trio's receiver: a loop that no longer turns would
 hear of neither the first nor the second.
 """
@@ -23,6 +25,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 import structlog
 import trio
@@ -36,29 +39,66 @@ LAST_RESORT_AFTER_DRAIN = 5.0
 LAST_WORDS = 1.0
 EXIT_BUG, EXIT_SETTINGS, EXIT_LOG, EXIT_STUCK = 1, 2, 65, 70
 
-Serve = Callable[[trio.Event], Awaitable[None]]
+Serve = Callable[[trio.Event], Awaitable[int | None]]
+Tell = Callable[[SettingsError | StoreCorruptError], int]
+AskedAgain = Callable[[int], object]
 
 
-def run_process(serve: Serve, *, drain: float) -> int:
+def refuse(error: SettingsError | StoreCorruptError) -> int:
+    """One line on standard error, and the exit code that goes with it."""
+    # Some words are a library's own, and of several lines.
+    print(f"storefront: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201 - for a person at a terminal
+    return exit_code(error)
+
+
+def exit_code(error: SettingsError | StoreCorruptError) -> int:
+    """The code of a process that an operator's mistake, or misfortune, keeps from running."""
+    return EXIT_LOG if isinstance(error, StoreCorruptError) else EXIT_SETTINGS
+
+
+def leave_at_once(number: int) -> NoReturn:
+    """What a second signal usually does."""
+    os._exit(128 + number)
+
+
+def stay_at_it(_number: int) -> None:
+    """What a second signal does to a worker: nothing. To end all at once is its parent's to say.
+
+    systemd sends its signal to the parent and to each worker, and the parent passes its own on:
+    asked twice, without anybody being in a hurry.
+    """
+
+
+def run_process(
+    serve: Serve,
+    *,
+    drain: float,
+    patience: float | None = None,
+    asked_again: AskedAgain = leave_at_once,
+    tell: Tell = refuse,
+) -> int:
     """Run `serve` until it returns; the event it is given is set by the first signal.
 
     Args:
-        serve: returns once everybody has left.
-        drain: seconds it may take from the first signal on; five more and the last resort ends it.
+        serve: returns once everybody has left, with an exit code if that is not 0.
+        drain: seconds it may take from the first signal on.
+        patience: seconds after the drain at which the last resort ends it; five by default.
+        asked_again: called with the number of each further signal, in a signal handler.
+        tell: tells the operator what only they can mend, and returns the exit code for it.
 
     Returns:
         the exit code.
     """
     _allow_as_many_files_as_possible()
+    last_resort = drain + (LAST_RESORT_AFTER_DRAIN if patience is None else patience)
     try:
-        trio.run(_until_signalled, serve, drain)
+        return trio.run(_until_signalled, serve, drain, last_resort, asked_again) or 0
     except Exception as exc:
         found = _operators_business(exc)
         if found is not None:
-            return refuse(found)
+            return tell(found)
         log.exception("a task died of a bug")
         return EXIT_BUG
-    return 0
 
 
 def _allow_as_many_files_as_possible() -> None:
@@ -72,34 +112,33 @@ def _allow_as_many_files_as_possible() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def refuse(error: BaseException) -> int:
-    """One line for the operator, and the exit code that goes with it."""
-    # Some words are a library's own, and of several lines.
-    print(f"storefront: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201 - for a person at a terminal
-    return EXIT_LOG if isinstance(error, StoreCorruptError) else EXIT_SETTINGS
-
-
-async def _until_signalled(serve: Serve, drain: float) -> None:
+async def _until_signalled(
+    serve: Serve, drain: float, last_resort: float, asked_again: AskedAgain
+) -> int | None:
     stop = trio.Event()
-    with _signals_set(stop, drain):
-        await serve(stop)
+    with _signals_set(stop, drain, last_resort, asked_again):
+        return await serve(stop)
 
 
 @contextmanager
-def _signals_set(stop: trio.Event, drain: float) -> Iterator[None]:
-    """Have the first signal set `stop` and arm the last resort, and the second end the process."""
+def _signals_set(
+    stop: trio.Event, drain: float, last_resort: float, asked_again: AskedAgain
+) -> Iterator[None]:
+    """Have the first signal set `stop` and arm the last resort, and each further one be heard."""
     loop = trio.lowlevel.current_trio_token()
     # Started now and woken then: between any two bytecodes is no place to start a thread.
     armed = threading.Event()
-    _start_last_resort(armed, drain + LAST_RESORT_AFTER_DRAIN)
+    _start_last_resort(armed, last_resort)
 
     def leave(name: str) -> None:
-        log.info("leaving", signal=name, drain=drain, again="ends at once")
+        again = "is not heard" if asked_again is stay_at_it else "ends at once"
+        log.info("leaving", signal=name, drain=drain, again=again)
         stop.set()
 
     def heard(number: int, _frame: FrameType | None) -> None:
         if armed.is_set():
-            os._exit(128 + number)
+            asked_again(number)
+            return
         armed.set()
         # Finished in this very moment: then there is nobody left to tell.
         with suppress(trio.RunFinishedError):

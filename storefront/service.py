@@ -101,8 +101,6 @@ def check(settings: Settings) -> None:
     if settings.messaging.rabbitmq_url is None:
         raise SettingsError("STOREFRONT_RABBITMQ_URL: needed by serve")
     Tokens(settings.auth, clock=time.time)
-    if settings.serving.workers > 1:
-        raise SettingsError("STOREFRONT_WORKERS: one process serves, for now")
 
 
 async def serve(

@@ -49,7 +49,7 @@ FENCES: dict[str, tuple[str, ...]] = {
     "jwt": ("web/auth*.py", "web/keys*.py"),
     "prometheus_client": ("telemetry/*",),
     "opentelemetry": ("telemetry/*",),
-    "click": ("__main__.py",),
+    "click": ("__main__.py", "commands/*"),
 }
 
 COMMON = frozenset(
@@ -61,9 +61,11 @@ BUILDERS = frozenset(
 )
 ROOMS: dict[str, frozenset[str]] = {
     # Who composes may know all that it composes; nobody imports who composes, but the command line.
-    "__main__": BUILDERS
+    "__main__": COMMON | {"commands", "process", "service"},
+    "commands": BUILDERS
     | COMMON
-    | {"service", "consumers", "playground", "publishing", "dead_letters"},
+    | {"service", "consumers", "playground", "publishing", "dead_letters", "workers"},
+    "workers": COMMON | {"process", "supervise"},
     "playground": BUILDERS | COMMON | {"service", "back_office", "consumers"},
     "publishing": BUILDERS | COMMON,
     "dead_letters": BUILDERS | COMMON,
@@ -106,6 +108,7 @@ OWN_SETTINGS: dict[str, frozenset[str]] = {
     "demo": frozenset(),
     "supervise": frozenset(),
     "process": frozenset(),
+    "workers": frozenset(),
 }
 
 PURE = ("domain/*", "realtime/frames.py", "downstream/breaker.py", "downstream/backoff.py")
@@ -131,7 +134,7 @@ CLOCKS_AND_LOTS = re.compile(
 )
 # Which modules may, and why; `what` limits it to these names.
 ALLOWED_CLOCKS: dict[str, tuple[str, str]] = {
-    "__main__.py": (r"time\.time", "the command line is where the machine's clock comes in"),
+    "commands/*": (r"time\.time", "the command line is where the machine's clock comes in"),
     "back_office.py": (
         r"time\.time|random\.uniform",
         "hands the clock and the jitter to who needs them",

@@ -17,6 +17,7 @@ from decimal import Decimal
 import pytest
 
 from storefront import __main__, publishing
+from storefront.commands import environment as reading
 from storefront.domain import messages
 from storefront.domain.translate import NAMESPACE, TRANSLATIONS, Known, Totals
 from storefront.errors import BrokerError
@@ -35,7 +36,7 @@ BROKER = "amqp://guest:guest@127.0.0.1:9/"
 def type_in(monkeypatch, capsys):
     """Type a command with some settings; returns the exit code, what was said, what was complained of."""
     # Logging is set up for a whole process, and this one is pytest's.
-    monkeypatch.setattr(__main__, "configure_logs", lambda **_options: None)
+    monkeypatch.setattr(reading, "configure_logs", lambda **_options: None)
 
     def typed(*words: str, **settings: str) -> tuple[int, str, str]:
         for name in list(os.environ):
@@ -128,7 +129,7 @@ def test_words_of_several_lines_become_one(type_in, monkeypatch):
     def refuse(_environ):
         raise SettingsError("STOREFRONT_X: first\n  second\r\n\tthird")
 
-    monkeypatch.setattr(__main__, "from_environment", refuse)
+    monkeypatch.setattr(reading, "from_environment", refuse)
     assert complaint(type_in("config")) == "STOREFRONT_X: first second third"
 
 
@@ -146,6 +147,79 @@ def test_config_prints_every_setting_and_no_secret(type_in):
     assert printed["STOREFRONT_JWT_SECRET"] == "***"
     assert SECRET not in out
     assert "topsecret" not in out
+
+
+def test_config_shows_how_many_processes_serve(type_in):
+    code, out, _ = type_in("config", WORKERS="4", REDIS_URL="redis://127.0.0.1:9/0")
+    assert code == 0
+    assert "STOREFRONT_WORKERS=4\n" in out
+
+
+# serve
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "said"),
+    [
+        (["--workers", "0"], {}, "Invalid value for '--workers': 0 is not in the range 1<=x<=64."),
+        (["--workers", "65"], {}, "Invalid value for '--workers': 65 is not in the range"),
+        (["--workers", "x"], {}, "Invalid value for '--workers': 'x' is not a valid integer"),
+        (["--workers", ""], {}, "Invalid value for '--workers': '' is not a valid integer"),
+        (["--workers", "4"], {}, "STOREFRONT_WORKERS: more than one needs STOREFRONT_REDIS_URL"),
+        ([], {"WORKERS": "4"}, "STOREFRONT_WORKERS: more than one needs STOREFRONT_REDIS_URL"),
+        ([], {"WORKERS": "x"}, "STOREFRONT_WORKERS: "),
+    ],
+    ids=str,
+)
+def test_workers_that_cannot_be_had_are_refused_with_one_line(type_in, words, settings, said):
+    given = {"RABBITMQ_URL": BROKER, "JWT_SECRET": SECRET, "BIND": "127.0.0.1:0", **settings}
+    assert complaint(type_in("serve", *words, **given)).startswith(said)
+
+
+@pytest.fixture
+def run_as(monkeypatch) -> list[str]:
+    """As what `serve` would have run: one process, or the parent of so many workers."""
+    from storefront.commands import running
+
+    ran: list[str] = []
+
+    def run_workers(settings: Settings, _listening: socket.socket) -> int:
+        ran.append(str(settings.serving.workers))
+        return 0
+
+    def run_process(*_args, **_options) -> int:
+        ran.append("alone")
+        return 0
+
+    monkeypatch.setattr(running, "_run_workers", run_workers)
+    monkeypatch.setattr(running.process, "run_process", run_process)
+    return ran
+
+
+@pytest.mark.parametrize(
+    ("words", "setting", "runs"),
+    [
+        ([], None, "alone"),
+        ([], "1", "alone"),
+        ([], "3", "3"),
+        (["--workers", "2"], None, "2"),
+        (["--workers", "2"], "3", "2"),
+        (["--workers", "1"], "3", "alone"),
+        (["--workers", "2"], "x", "2"),
+    ],
+    ids=str,
+)
+def test_the_option_wins_over_the_setting(type_in, run_as, words, setting, runs):
+    settings = {} if setting is None else {"WORKERS": setting}
+    given = {"RABBITMQ_URL": BROKER, "JWT_SECRET": SECRET, "BIND": "127.0.0.1:0", **settings}
+    code, *_ = type_in("serve", *words, REDIS_URL="redis://127.0.0.1:9/0", **given)
+    assert (code, run_as) == (0, [runs])
+
+
+def test_a_worker_is_not_started_by_hand(type_in):
+    said = "worker: started by `storefront serve --workers`, not by hand"
+    assert complaint(type_in("worker", "1", "12345", "12346")) == said
+    assert "worker" not in type_in("--help")[1].partition("Commands:")[2].split()
 
 
 # publish

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -33,7 +34,7 @@ async def serve(stop):
 {serve}
 
 {before}
-sys.exit(process.run_process(serve, drain={drain}))
+sys.exit(process.run_process(serve, drain={drain}{more}))
 """
 READY = 'print("ready", flush=True)'
 # A fault of ours in these tests ends the child; no test of this file takes a quarter of it.
@@ -41,12 +42,14 @@ LONGEST_LIFE = 40.0
 
 
 @contextmanager
-def child(serve: str, *, drain: float = 0.2, before: str = "") -> Iterator[subprocess.Popen[str]]:
-    """A process that runs these lines as its `serve`, once it is ready."""
+def child(
+    serve: str, *, drain: float = 0.2, before: str = "", more: str = ""
+) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs these lines as its `serve`, once it is ready; `more` are arguments of `run_process`."""
     body = textwrap.indent(textwrap.dedent(serve).strip(), "    ").replace(
         "    READY", f"    {READY}", 1
     )
-    text = CHILD.format(serve=body, drain=drain, before=textwrap.dedent(before))
+    text = CHILD.format(serve=body, drain=drain, before=textwrap.dedent(before), more=more)
     started = subprocess.Popen(
         [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -258,6 +261,38 @@ def test_whoever_is_asked_twice_is_gone_at_once(serve, signals, code):
     assert took < 2
 
 
+@pytest.mark.system
+def test_a_worker_that_is_asked_twice_leaves_as_if_asked_once():
+    leaving = "READY\nawait stop.wait()\nawait trio.sleep(0.5)"
+    with child(leaving, before=ALOUD, more=", asked_again=process.stay_at_it") as started:
+        code, complaints, _ = end(started, signal.SIGTERM, signal.SIGINT)
+    assert code == 0
+    assert '"again": "is not heard"' in complaints
+
+
+@pytest.mark.system
+def test_who_has_others_to_see_out_may_be_given_more_patience():
+    with child(DEAF, before=SOON, more=", patience=1.5") as started:
+        code, _, took = end(started, signal.SIGTERM)
+    assert code == 70
+    assert 1.7 <= took < 5
+
+
+@pytest.mark.system
+def test_the_code_that_serving_ends_with_is_the_processs():
+    with child("READY\nreturn 70") as started:
+        assert end(started)[:2] == (70, "")
+
+
+@pytest.mark.system
+def test_a_wrong_setting_is_told_to_whom_it_should_be():
+    tell = ", tell=lambda error: print(error, flush=True) or 7"
+    with child("raise SettingsError('STOREFRONT_X: wrong')", more=tell) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "STOREFRONT_X: wrong\n"
+        assert end(started)[:2] == (7, "")
+
+
 async def test_the_tree_of_tasks_names_each_with_the_place_where_it_waits():
     async def deep() -> None:
         await trio.sleep_forever()
@@ -334,3 +369,25 @@ def test_a_process_may_open_as_many_files_as_the_system_allows():
         soft, hard = map(int, started.stdout.readline().split())
         assert end(started)[0] == 0
     assert soft == hard > 256
+
+
+def test_a_line_of_the_log_is_one_write_so_that_those_of_several_workers_stay_apart():
+    lines = """
+        import structlog
+        from storefront.telemetry.logs import configure_logs
+
+        configure_logs(level="info", style="json")
+        structlog.get_logger().info("one")
+        structlog.get_logger().info("two")
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            command = [sys.executable, "-c", textwrap.dedent(lines)]
+            subprocess.run(command, stderr=theirs, check=True, timeout=LONGEST_LIFE)
+        written = [ours.recv(4096) for _ in range(3)]
+    assert [(b'"one"' in line, line.endswith(b"}\n")) for line in written[:2]] == [
+        (True, True),
+        (False, True),
+    ]
+    assert written[2] == b"", "nothing more"
