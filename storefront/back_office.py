@@ -27,16 +27,18 @@ from storefront.domain.translate import Totals
 from storefront.downstream.guard import Guard
 from storefront.downstream.http import open_http
 from storefront.downstream.orders import Orders
+from storefront.downstream.services import policy
 from storefront.downstream.shopping import Shopping
 from storefront.messaging.broker import Broker
 from storefront.messaging.dispatch import Dispatcher
 from storefront.messaging.placing import Placing
 from storefront.messaging.recorder import Recorder
-from storefront.readings import of_hub
+from storefront.readings import of_hub, of_replays
 from storefront.realtime.heads import HeadWatch
 from storefront.realtime.heartbeat import Heartbeat
 from storefront.realtime.hub import Hub
 from storefront.realtime.pauses import Pauses
+from storefront.realtime.recent import Recent
 from storefront.realtime.replay import LogReader
 from storefront.settings import MessagingSettings, ServicesSettings, Settings
 from storefront.store.contract import Store
@@ -95,14 +97,19 @@ async def run_back_office(
     task_status: trio.TaskStatus[Shop] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run everything behind the front door until cancelled; `started()` carries the Shop."""
-    hub, pauses = _listeners(settings, ports)
-    heads = HeadWatch(ports.store, clock=ports.clock)
+    recent = Recent(window=settings.store.replay_window)
+    hub, pauses = _listeners(settings, ports, recent)
+    heads = HeadWatch(ports.store, clock=ports.clock, recent=recent)
     heartbeat = Heartbeat(heads.look_at)
     metrics, readiness = Metrics(), Readiness()
-    readiness.parts["store"] = lambda: "durable" if ports.store.durable else "not durable"
+    replays = LogReader(ports.store, clock=ports.clock, recent=recent)
     unsettled = most_unsettled(settings.messaging)
     recorder = Recorder(ports.store, clock=ports.clock, room=unsettled)
-    async with _services(settings.services) as services, trio.open_nursery() as nursery:
+    readiness.parts["store"] = partial(_condition, ports.store, recorder)
+    async with (
+        _services(settings.services, ports.uniform) as services,
+        trio.open_nursery() as nursery,
+    ):
         dispatcher = Dispatcher(
             recorder=recorder,
             placing=Placing(ports.store, ask_orders=services.customer, clock=ports.clock),
@@ -117,7 +124,7 @@ async def run_back_office(
             tokens=Tokens(settings.auth, clock=ports.clock),
             hub=hub,
             heartbeat=heartbeat,
-            log=LogReader(ports.store, clock=ports.clock),
+            log=replays,
             pauses=pauses,
             metrics=metrics,
             readiness=readiness,
@@ -125,6 +132,9 @@ async def run_back_office(
             pages=ports.pages,
         )
         metrics.read_from(partial(of_hub, hub))
+        metrics.read_from(partial(of_replays, replays))
+        metrics.read_from(ports.store.readings)
+        metrics.read_from(recorder.readings)
         await nursery.start(ports.store.follow, hub.publish, hub.lost)
         nursery.start_soon(heartbeat.run)
         nursery.start_soon(heads.run)
@@ -155,22 +165,35 @@ class _Services:
 
 
 @asynccontextmanager
-async def _services(settings: ServicesSettings) -> AsyncIterator[_Services]:
+async def _services(
+    settings: ServicesSettings, uniform: Callable[[float, float], float]
+) -> AsyncIterator[_Services]:
+    # Nobody looks at a screen for these answers: an attempt may take all of the time there is.
+    patient = settings.question_timeout
+    patience = policy(settings, attempt=patient)
+    places = settings.connections_per_service
+    opened = partial(open_http, connections=places, connect_timeout=patient)
     async with (
-        open_http("shopping", settings.shopping_url) as shopping,
-        open_http("orders", settings.orders_url) as orders,
+        opened("shopping", settings.shopping_url) as shopping,
+        opened("orders", settings.orders_url) as orders,
     ):
         yield _Services(
-            Shopping(shopping, Guard("shopping", budget=settings.question_timeout)).totals,
-            Orders(orders, Guard("orders", budget=settings.question_timeout)).customer,
+            Shopping(shopping, Guard("shopping", patience, uniform=uniform)).totals,
+            Orders(orders, Guard("orders", patience, uniform=uniform)).customer,
         )
 
 
-def _listeners(settings: Settings, ports: Ports) -> tuple[Hub, Pauses]:
+def _condition(store: Store, recorder: Recorder) -> str:
+    words = ("durable" if store.durable else "not durable", recorder.condition())
+    return ", ".join(filter(None, words))
+
+
+def _listeners(settings: Settings, ports: Ports, recent: Recent) -> tuple[Hub, Pauses]:
     pauses = Pauses(ports.uniform)
     hub = Hub(
         max_streams=settings.streams.max_streams,
         max_per_customer=settings.streams.max_streams_per_customer,
         superseded_pause=pauses.superseded,
+        recent=recent,
     )
     return hub, pauses

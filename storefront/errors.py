@@ -16,6 +16,9 @@
     x DownstreamTimeoutError      ... by being slow
     x DownstreamUnavailableError  ... by refusing, breaking off or answering 5xx
     x DownstreamNonsenseError     ... by answering what its contract does not allow
+    x DownstreamOpenError         ... so often that it is not asked for now
+    x DownstreamRefusedError      ... no, it answered no: hand that on
+    x DownstreamAbsentError       ... no, it has no such question, or not for us: do without
 """
 
 from __future__ import annotations
@@ -75,11 +78,18 @@ class StoreCorruptError(StoreError):
 
 
 class DownstreamError(StorefrontError):
-    """Another service let us down. `service` is its name in the settings."""
+    """Another service let us down.
 
-    def __init__(self, service: str, detail: str) -> None:
+    Attributes:
+        service: its name in the settings.
+        reached: False where it certainly never heard the question; of a command that was heard and
+            not answered nobody knows whether it was carried out.
+    """
+
+    def __init__(self, service: str, detail: str, *, reached: bool = True) -> None:
         super().__init__(f"{service}: {detail}")
         self.service = service
+        self.reached = reached
 
 
 class DownstreamTimeoutError(DownstreamError):
@@ -87,8 +97,56 @@ class DownstreamTimeoutError(DownstreamError):
 
 
 class DownstreamUnavailableError(DownstreamError):
-    """The service refused, broke off, or answered 5xx."""
+    """The service refused, broke off, or answered 5xx.
+
+    Attributes:
+        status: what it answered with; None where the connection failed.
+        retry_after: seconds for which it wants to be left alone, where it said so.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        detail: str,
+        *,
+        reached: bool = True,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(service, detail, reached=reached)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class DownstreamNonsenseError(DownstreamError):
     """The service answered something that its contract does not allow."""
+
+
+class DownstreamOpenError(DownstreamError):
+    """The service failed so often that it is not asked for now.
+
+    Attributes:
+        retry_in: seconds until it may be tried again; 0 while others are trying it.
+    """
+
+    def __init__(self, service: str, detail: str, *, retry_in: float) -> None:
+        super().__init__(service, detail, reached=False)
+        self.retry_in = retry_in
+
+
+class DownstreamRefusedError(DownstreamError):
+    """The service answered 4xx: it works, and says no to this.
+
+    Attributes:
+        status: 400 to 499.
+        body: its words, JSON or nothing; at most 16 KiB.
+    """
+
+    def __init__(self, service: str, status: int, body: bytes = b"") -> None:
+        super().__init__(service, f"status {status}")
+        self.status = status
+        self.body = body
+
+
+class DownstreamAbsentError(DownstreamError):
+    """The service has no such question, or does not answer it for us; no fault of anybody's."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from storefront.realtime.hub import Hub
+from storefront.realtime.replay import LogReader
 from storefront.serving import ServingWatch
 from storefront.telemetry.metrics import Reading
 
@@ -20,6 +21,15 @@ def of_hub(hub: Hub) -> Iterable[Reading]:
     for reason, ended in now.ended.items():
         labels: dict[str, str] = {"reason": reason}
         yield "storefront_streams_ended_total", "Streams that ended, by reason.", labels, ended
+
+
+def of_replays(log: LogReader) -> Iterable[Reading]:
+    """How those who came back or fell behind were answered."""
+    now = log.statistics()
+    name, words = "storefront_replays_total", "Pieces of a log asked for, by who answered."
+    yield name, words, {"from": "memory"}, now.remembered
+    yield name, words, {"from": "store"}, now.read
+    yield "storefront_recent_bytes", "Events kept in memory for replays.", {}, now.kept
 
 
 def of_serving(watch: ServingWatch) -> Iterable[Reading]:

@@ -9,6 +9,7 @@ import re
 import shlex
 import typing
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,9 @@ from storefront.consumers import queues
 from storefront.domain.events import StorefrontEvent
 from storefront.messaging.broker import DELAYS
 from storefront.realtime import frames
+from storefront.serving.watch import ServingStatistics
 from storefront.settings import PREFIX, Settings, describe, from_environment
+from storefront.store.redis_counts import Counts
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -192,6 +195,17 @@ def test_the_outcomes_of_a_message_are_those_that_are_counted():
     source = (ROOT / "storefront/messaging/dispatch.py").read_text("utf-8")
     for outcome in words.split(", "):
         assert f'"{outcome}"' in source, outcome
+
+
+def test_every_metric_is_listed():
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "storefront").rglob("*.py"))
+    named = set(re.findall(r'"(storefront_[a-z_]+)"', source)) - {"storefront_deliveries"}
+    named |= {f"storefront_http_{field.name}" for field in fields(ServingStatistics)}
+    listed = {name for name, _ in table("Metrics", "Name")}
+    assert listed == named | {"storefront_deliveries_total", "storefront_redis_…_total"}
+    redis = dict(table("Metrics", "Name"))["storefront_redis_…_total"]
+    counted = [field.name for field in fields(Counts) if field.name != "refusals"]
+    assert re.findall(r"`(\w+)`", redis) == counted
 
 
 @pytest.mark.parametrize("block", blocks(section("Adding a notification"), "python"))

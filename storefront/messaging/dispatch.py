@@ -26,7 +26,7 @@ from storefront.messaging.broker import Delivery
 from storefront.messaging.lanes import Lanes
 from storefront.messaging.placing import Placing
 from storefront.messaging.recorder import FIRST_PAUSE, LONGEST_PAUSE, Ready, Recorder
-from storefront.store.contract import Recording
+from storefront.store.contract import Recording, Refused
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +34,9 @@ log = structlog.get_logger(__name__)
 # dead letter instead.
 LONGEST_BODY = 256 * 1024
 
-# Seconds a message that names an order only is held while the log does not say whose it is. At the
-# bound it is put aside, as while Orders is away, and its order with it: then `occurredAt` is what
-# tells the older from the newer.
+# Seconds a message that names an order only is held, and all behind it, while the log does not
+# say whose it is. At the bound it is put aside, as while Orders is away: then `occurredAt` tells
+# the older from the newer.
 LONGEST_HOLD = 60.0
 
 
@@ -147,9 +147,9 @@ class Dispatcher:
     async def _route_in_turn(self, work: Work) -> None:
         message = work.message
         if isinstance(message, messages.OrderMessage) and self._is_for_the_store(message):
-            # Of a store that is away its lane hears again, and has it come later.
+            # At the bound it is for the order's own lane to go on, and to have it come later.
             with suppress(StoreUnavailableError):
-                await self._placing.recall(message.order)
+                await _patiently(self._placing.recall, message.order)
         self._route_now(work)
 
     def _route_now(self, work: Work) -> None:
@@ -171,7 +171,7 @@ class Dispatcher:
 
     async def _place(self, work: Work, order: OrderId) -> None:
         try:
-            customer = await self._find(order)
+            customer = await _patiently(self._placing.find, order)
         except (DownstreamError, StoreUnavailableError) as exc:
             await self._try_later(work, exc)
             return
@@ -179,23 +179,6 @@ class Dispatcher:
             await self._count_attempt(work)
         else:
             self._to_customer(work, customer)
-
-    async def _find(self, order: OrderId) -> CustomerId | None:
-        """Whose order it is, where the log may be away for a moment.
-
-        Waited for here, in the lane: what is put aside is passed by the next message of its order,
-        and while the log is away that one could not be recorded either.
-        """
-        pause, waited = FIRST_PAUSE, 0.0
-        while True:
-            try:
-                return await self._placing.find(order)
-            except StoreUnavailableError:
-                if waited >= LONGEST_HOLD:
-                    raise
-            await trio.sleep(pause)
-            waited += pause
-            pause = min(pause * 2, LONGEST_PAUSE)
 
     def _to_customer(self, work: Work, customer: CustomerId) -> None:
         if customer == NOBODY and not isinstance(work.message, messages.OrderPlaced):
@@ -226,10 +209,10 @@ class Dispatcher:
     def _ready(self, work: Work, customer: CustomerId, totals: Totals | None) -> Ready:
         message = work.message
         owner = (message.order, customer) if isinstance(message, messages.OrderPlaced) else None
-        done = partial(self._recorded, work)
+        done, put_off = partial(self._recorded, work), partial(self._put_off, work)
         if customer == NOBODY:
             # An order nobody may watch: its later messages shall find that out without a question.
-            return Ready(recording=None, owner=owner, done=done)
+            return Ready(recording=None, owner=owner, done=done, put_off=put_off)
         event = work.row.event(message, Known(customer=customer, totals=totals))
         recording = Recording(
             message_id=work.envelope.message_id,
@@ -238,7 +221,7 @@ class Dispatcher:
             fact=fact_of(event),
             traceparent=work.envelope.traceparent,
         )
-        return Ready(recording=recording, owner=owner, done=done)
+        return Ready(recording=recording, owner=owner, done=done, put_off=put_off)
 
     def _recorded(self, work: Work, known_before: bool) -> None:
         outcome = "duplicate" if known_before else "recorded"
@@ -274,6 +257,19 @@ class Dispatcher:
         log.warning("postponed", error=str(error), type=work.row.name, pause=after.seconds)
         await self._postpone(work, after, "unreachable")
 
+    def _put_off(self, work: Work, why: Refused) -> bool:
+        """The store refuses this one for its own sake: a copy of it comes again, uncounted; False
+        where it has done so for a day.
+        """
+        after = retrying.after_unreachable(work.delivery, self._clock())
+        if after is None:
+            gone = InvalidMessageError("unreachable", f"refused by the log for a day: {why.kind}")
+            self._lanes.put(object(), partial(self._refuse, work.delivery, work.desk, gone))
+            return False
+        # In a lane of its own: which copy comes back first does not matter, the recorder has them.
+        self._lanes.put(object(), partial(self._postpone, work, after, "refused"))
+        return True
+
     async def _postpone(self, work: Work, after: retrying.Retry, outcome: str) -> None:
         await work.desk.postpone(work.delivery, after.seconds, after.notes)
         self._settle("postponed", outcome)
@@ -291,3 +287,27 @@ def _read(row: Translation, body: bytes) -> messages.Message:
 
 def _needs_totals(message: messages.Message) -> bool:
     return isinstance(message, messages.CartMessage) and totals_in(message) is None
+
+
+async def _patiently(
+    ask: Callable[[OrderId], Awaitable[CustomerId | None]], order: OrderId
+) -> CustomerId | None:
+    """Whose order it is, where the log may be away for a moment.
+
+    Waited for here, in the lane: what is put aside is passed by what comes behind it, and while the
+    log is away that could not be recorded either.
+
+    Raises:
+        StoreUnavailableError: the log has not answered for LONGEST_HOLD.
+        DownstreamError: Orders was asked, and does not answer.
+    """
+    pause, waited = FIRST_PAUSE, 0.0
+    while True:
+        try:
+            return await ask(order)
+        except StoreUnavailableError:
+            if waited >= LONGEST_HOLD:
+                raise
+        await trio.sleep(pause)
+        waited += pause
+        pause = min(pause * 2, LONGEST_PAUSE)

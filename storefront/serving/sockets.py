@@ -19,6 +19,8 @@ _REASONS = {
     errno.EADDRINUSE: "the address is already in use",
     errno.EADDRNOTAVAIL: "this machine has no such address",
     errno.EACCES: "this process may not listen there",
+    errno.EBADF: "there is no such descriptor",
+    errno.ENOTSOCK: "that descriptor is no socket",
 }
 
 
@@ -33,7 +35,8 @@ def open_listening_socket(
 
     Args:
         bind: The value of STOREFRONT_BIND: "host:port", "[v6]:port", ":port" (every IPv4 address),
-            port 0 (the system picks), or "unix:/path".
+            port 0 (the system picks), "unix:/path", or "fd://3": a listening socket opened by
+            whoever started us, as systemd does; `backlog` is theirs then.
         backlog: Connections that may wait for accept(2). 1,000 browsers coming back at once took
             8-28 s through a backlog of 100 and 1-2 s through 4096, which is also where
             net.core.somaxconn stands; past it the kernel drops the SYN, and the browser sends it
@@ -53,6 +56,10 @@ def open_listening_socket(
     try:
         if bind.startswith("unix:"):
             return _listen_unix(bind.removeprefix("unix:"), backlog)
+        if bind.startswith("fd://"):
+            listening = _take_over(bind.removeprefix("fd://"))
+            _bound_what_it_accepts(listening, user_timeout, send_buffer)
+            return listening
         return _listen_tcp(*_host_and_port(bind), backlog, user_timeout, send_buffer)
     except OSError as exc:
         # getaddrinfo's numbers are not errno's, so the text is the fallback, not the number.
@@ -82,11 +89,7 @@ def _listen_tcp(
     listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listening.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(user_timeout * 1000)
-        )
+        _bound_what_it_accepts(listening, user_timeout, send_buffer)
         if family == socket.AF_INET6:
             # [::] then means both families, whatever net.ipv6.bindv6only says.
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -96,6 +99,31 @@ def _listen_tcp(
         listening.close()
         raise
     return listening
+
+
+def _bound_what_it_accepts(listening: socket.socket, user_timeout: float, send_buffer: int) -> None:
+    if listening.family == socket.AF_UNIX:
+        return
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(user_timeout * 1000))
+
+
+def _take_over(number: str) -> socket.socket:
+    """The socket behind a descriptor; no child of ours inherits it by accident."""
+    if not (number.isascii() and number.isdigit() and len(number) < 8):
+        raise ValueError("fd:// needs the number of a descriptor")
+    found = socket.socket(fileno=int(number))
+    try:
+        listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        if found.type != socket.SOCK_STREAM or not listens:
+            raise ValueError("that socket does not listen")
+        found.set_inheritable(False)
+    except BaseException:
+        # It stays open: it is not ours to close.
+        found.detach()
+        raise
+    return found
 
 
 def _listen_unix(path: str, backlog: int) -> socket.socket:

@@ -5,6 +5,7 @@ Real sockets, so the real clock: every budget is short, and every wait has a bou
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,9 +14,23 @@ from dataclasses import dataclass, field
 import pytest
 import trio
 
+from storefront.downstream.guard import Guard, Policy
 from storefront.downstream.http import HttpService, open_http
 
 Answer = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+def halfway(low: float, high: float) -> float:
+    """Chance, when it is nobody's business in a test."""
+    return (low + high) / 2
+
+
+def guarding(service: str = "catalog", *, uniform=halfway, **policy) -> Guard:
+    """A guard that is as patient with one attempt as with all, unless the test says otherwise."""
+    patient = policy.get("budget", 5.0)
+    return Guard(
+        service, Policy(**{"budget": patient, "attempt": patient, **policy}), uniform=uniform
+    )
 
 
 def response(
@@ -52,6 +67,7 @@ class Neighbour:
     port: int
     answer: Answer
     heard: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     opened: int = 0
     open: int = 0
     stays: bool = False
@@ -81,13 +97,18 @@ class Neighbour:
             await trio.aclose_forcefully(stream)
 
     async def _head(self, stream: trio.SocketStream) -> str:
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
+        """The next request's head; "" at the end. Its body goes to `bodies`."""
+        said, length = b"", 0
+        while b"\r\n\r\n" not in said or len(said) < said.index(b"\r\n\r\n") + 4 + length:
             piece = await stream.receive_some()
             if not piece:
                 return ""
-            head += piece
-        return head.decode("latin-1")
+            said += piece
+            if found := re.search(rb"\r\ncontent-length: (\d+)\r\n", said, re.IGNORECASE):
+                length = int(found[1])
+        head, _, body = said.partition(b"\r\n\r\n")
+        self.bodies.append(body)
+        return f"{head.decode('latin-1')}\r\n\r\n"
 
 
 @asynccontextmanager
@@ -109,7 +130,8 @@ async def there() -> AsyncIterator[Neighbour]:
 
 @pytest.fixture
 async def service(there) -> AsyncIterator[HttpService]:
-    async with open_http("shopping", there.url) as opened:
+    # How long connecting may take has tests of its own; on a busy machine 150 ms may be the neighbours' fault.
+    async with open_http("shopping", there.url, connect_timeout=10) as opened:
         yield opened
 
 

@@ -15,7 +15,6 @@ from storefront.domain.ids import CartId, OrderId
 from storefront.domain.translate import Totals
 from storefront.downstream import orders, shopping
 from storefront.downstream.answers import is_price, read
-from storefront.downstream.guard import Guard
 from storefront.downstream.http import open_http
 from storefront.downstream.orders import Orders
 from storefront.downstream.shopping import Shopping
@@ -24,7 +23,7 @@ from storefront.errors import (
     DownstreamTimeoutError,
     DownstreamUnavailableError,
 )
-from tests.downstream.conftest import never, response, saying
+from tests.downstream.conftest import guarding, never, response, saying
 
 CART = CartId("019c5dd6-29d2-7fb9-9d90-cf760997d1c0")
 ORDER = OrderId("019c5dd7-29d2-7fb9-9d90-cf760997d1c1")
@@ -53,15 +52,15 @@ def order(**changes: str) -> bytes:
 
 @pytest.fixture
 async def ask_shopping(there):
-    async with open_http("shopping", there.url) as opened:
-        shopping = Shopping(opened, Guard("shopping", budget=5))
+    async with open_http("shopping", there.url, connect_timeout=10) as opened:
+        shopping = Shopping(opened, guarding("shopping", budget=5))
         yield partial(shopping.totals, customer=ALICE)
 
 
 @pytest.fixture
 async def ask_orders(there):
-    async with open_http("orders", there.url) as opened:
-        yield Orders(opened, Guard("orders", budget=5)).customer
+    async with open_http("orders", there.url, connect_timeout=10) as opened:
+        yield Orders(opened, guarding("orders", budget=5)).customer
 
 
 # Shopping.
@@ -208,16 +207,19 @@ async def test_a_service_in_trouble_is_unavailable_and_its_body_not_looked_at(
 
 async def test_a_service_that_does_not_answer_is_a_timeout(there):
     there.answer = never
-    async with open_http("shopping", there.url) as carts, open_http("orders", there.url) as placed:
+    async with (
+        open_http("shopping", there.url, connect_timeout=10) as carts,
+        open_http("orders", there.url, connect_timeout=10) as placed,
+    ):
         began = trio.current_time()
         with pytest.raises(DownstreamTimeoutError):
-            await Shopping(carts, Guard("shopping", budget=0.2)).totals(CART, ALICE)
+            await Shopping(carts, guarding("shopping", budget=0.2)).totals(CART, ALICE)
         with pytest.raises(DownstreamTimeoutError):
-            await Orders(placed, Guard("orders", budget=0.2)).customer(ORDER)
+            await Orders(placed, guarding("orders", budget=0.2)).customer(ORDER)
         assert 0.4 <= trio.current_time() - began < 3
 
 
-@pytest.mark.parametrize("decoder", [shopping._decoder, orders._decoder], ids=["cart", "order"])
+@pytest.mark.parametrize("decoder", [shopping._totalled, orders._owned], ids=["cart", "order"])
 @given(
     body=st.binary() | st.binary().map(lambda some: cart(line())[:40] + some + cart(line())[60:])
 )

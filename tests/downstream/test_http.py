@@ -10,10 +10,20 @@ import httpx
 import pytest
 import trio
 
-from storefront.downstream.http import CONNECTIONS, LONGEST_ANSWER, HttpService, open_http
+from storefront.downstream import http
+from storefront.downstream.connecting import Connecting
+from storefront.downstream.http import (
+    CONNECTIONS,
+    LONGEST_ANSWER,
+    LONGEST_REFUSAL,
+    HttpService,
+    Told,
+    open_http,
+)
 from storefront.errors import (
     DownstreamError,
     DownstreamNonsenseError,
+    DownstreamRefusedError,
     DownstreamUnavailableError,
     SettingsError,
 )
@@ -87,9 +97,9 @@ async def test_what_cannot_be_a_segment_is_known_to_nobody_and_not_asked(there, 
 
 async def test_a_base_url_with_a_path_keeps_it(there):
     there.answer = saying(response(JSON))
-    async with open_http("shopping", f"{there.url}/base/") as service:
+    async with open_http("shopping", f"{there.url}/base/", connect_timeout=SOON) as service:
         await ask(service, "api", "x")
-    async with open_http("shopping", f"{there.url}/base") as service:
+    async with open_http("shopping", f"{there.url}/base", connect_timeout=SOON) as service:
         await ask(service, "api", "x")
     assert there.targets == ["/base/api/x", "/base/api/x"]
 
@@ -122,7 +132,7 @@ async def test_the_proxies_of_the_environment_are_not_used(there, nobody, monkey
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, nobody)
     there.answer = saying(response(JSON))
-    async with open_http("shopping", there.url) as service:
+    async with open_http("shopping", there.url, connect_timeout=SOON) as service:
         assert await ask(service) == JSON
 
 
@@ -131,6 +141,23 @@ async def test_a_connection_is_used_again(there, service):
     for _ in range(5):
         assert await ask(service) == JSON
     assert there.opened == 1
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "405 No", "403 No", "400 No"])
+async def test_a_connection_is_used_again_after_a_short_no(there, service, status):
+    there.answer = saying(response(b'{"title":"no"}', status=status, extra=""))
+    there.stays = True
+    for _ in range(5):
+        with suppress(DownstreamRefusedError):
+            await ask(service)
+    assert there.opened == 1
+
+
+async def test_a_no_without_end_is_not_read(there, service):
+    there.answer = saying(
+        response(b"x" * 100, status="404 Not Found").replace(b"length: 100", b"length: 100000000")
+    )
+    assert await ask(service) is None
 
 
 async def test_there_are_never_more_connections_than_the_pool_has(there, service):
@@ -191,9 +218,7 @@ async def test_an_error_of_theirs_and_come_back_later_are_unavailable(there, ser
     assert await refused(service, DownstreamUnavailableError) == f"shopping: status {status}"
 
 
-@pytest.mark.parametrize(
-    "status", [201, 202, 204, 206, 300, 304, 400, 401, 403, 405, 409, 410, 418, 422]
-)
+@pytest.mark.parametrize("status", [201, 202, 204, 206, 300, 304])
 async def test_any_other_status_is_nonsense(there, service, status):
     body = b"" if status in {204, 304} else JSON
     there.answer = saying(response(body, status=f"{status} X"))
@@ -271,11 +296,221 @@ async def test_a_packed_answer_is_not_unpacked(there, service):
     assert await ask(service) == JSON
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 410, 418, 422])
+async def test_any_other_no_is_a_no_and_not_the_services_failure(there, service, status):
+    there.answer = saying(response(JSON, status=f"{status} X"))
+    assert await refused(service, DownstreamRefusedError) == f"shopping: status {status}"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("30", ", come back in 30 s"),
+        ("Sun, 22 Nov 2026 12:00:30 GMT", ", come back in 30 s"),
+        ("soon", ""),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+async def test_when_to_come_back_is_told(there, service, status, said, words):
+    extra = f"retry-after: {said}\r\ndate: Sun, 22 Nov 2026 12:00:00 GMT\r\nconnection: close\r\n"
+    there.answer = saying(response(JSON, status=f"{status} X", extra=extra))
+    assert await refused(service, DownstreamUnavailableError) == f"shopping: status {status}{words}"
+
+
+# What is told to be done.
+
+
+async def tell(service: HttpService, *path: str, headers=None, body: bytes = b"{}") -> Told:
+    with trio.fail_after(SOON):
+        return await service.send_json(
+            "POST", *(path or ("api", "x")), body=body, headers=headers or {}
+        )
+
+
+async def test_a_command_carries_its_body_and_the_headers_that_go_along(there, service):
+    there.answer = saying(response(b"", status="204 No Content", kind=None))
+    told = await tell(service, headers={"authorization": "Bearer x"}, body=b'{"a":19.90}')
+    assert told == Told(status=204, body=b"", location=None)
+    head = there.heard[0].lower()
+    assert head.startswith("post /api/x http/1.1\r\n")
+    assert "\r\nauthorization: bearer x\r\n" in head
+    assert "\r\ncontent-type: application/json\r\n" in head
+    assert there.bodies == [b'{"a":19.90}']
+
+
+@pytest.mark.parametrize("status", ["200 OK", "201 Created", "202 Accepted"])
+async def test_a_yes_is_told_with_its_body_and_where(there, service, status):
+    extra = "location: /api/carts/7\r\nconnection: close\r\n"
+    there.answer = saying(response(JSON, status=status, extra=extra))
+    assert await tell(service) == Told(status=int(status[:3]), body=JSON, location="/api/carts/7")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("application/json", JSON),
+        ("application/problem+json; charset=utf-8", JSON),
+        ("text/html", b""),
+        (None, b""),
+    ],
+)
+async def test_a_no_to_a_command_is_handed_on_with_its_json(there, service, status, kind, words):
+    there.answer = saying(response(JSON, status=f"{status} X", kind=kind))
+    with pytest.raises(DownstreamRefusedError) as caught:
+        await tell(service)
+    assert (caught.value.status, caught.value.body) == (status, words)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
+async def test_of_a_command_that_met_trouble_the_outcome_is_unknown(there, service, status):
+    there.answer = saying(response(JSON, status=f"{status} X"))
+    with pytest.raises(DownstreamUnavailableError) as caught:
+        await tell(service)
+    assert (caught.value.status, caught.value.reached) == (status, True)
+    assert len(there.heard) == 1
+
+
+async def test_of_a_command_that_found_nobody_it_is_known(nobody):
+    async with open_http("shopping", nobody, connect_timeout=SOON) as service:
+        with pytest.raises(DownstreamUnavailableError) as caught:
+            await tell(service)
+        assert caught.value.reached is False
+
+
+NO_YES = {
+    "a page": response(b"<html>Welcome</html>", kind="text/html"),
+    "a redirect": response(
+        JSON, status="303 X", extra="location: /elsewhere\r\nconnection: close\r\n"
+    ),
+    "packed": response(
+        gzip.compress(JSON), extra="content-encoding: gzip\r\nconnection: close\r\n"
+    ),
+    "too long": response(b"x" * (LONGEST_ANSWER + 1)),
+    "a no too long": response(b"x" * (LONGEST_REFUSAL + 1), status="400 X"),
+}
+
+
+@pytest.mark.parametrize("said", NO_YES.values(), ids=NO_YES.keys())
+async def test_what_is_no_answer_to_a_command_is_nonsense(there, service, said):
+    there.answer = saying(said)
+    with pytest.raises(DownstreamNonsenseError):
+        await tell(service)
+    assert there.targets == ["/api/x"]
+
+
+async def test_a_command_to_what_cannot_be_a_path_is_told_of_nobody(there, service):
+    with pytest.raises(DownstreamRefusedError) as caught:
+        await tell(service, "api", "..")
+    assert caught.value.status == 404
+    assert there.opened == 0
+
+
+# The time it may take.
+
+
+async def test_what_is_left_of_the_time_goes_along(there, service):
+    there.answer, there.stays = saying(response(JSON, extra="")), True
+    await service.get_json("api", "x")
+    with trio.move_on_after(5):
+        await service.get_json("api", "x")
+        with trio.move_on_after(0.5):
+            await service.get_json("api", "x")
+    left = [
+        head.lower().partition("request-timeout-ms: ")[2].partition("\r\n")[0]
+        for head in there.heard
+    ]
+    assert left[0] == ""
+    assert 4_000 < int(left[1]) <= 5_000
+    assert 0 < int(left[2]) <= 500
+
+
+async def test_a_caller_who_is_leaving_already_asks_nothing(there, service):
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await service.get_json("api", "x")
+    assert scope.cancelled_caught
+    assert there.heard == []
+
+
+@asynccontextmanager
+async def nobody_accepts():
+    """A URL where the kernel drops whoever comes: the queue of those not yet accepted is full."""
+    with trio.socket.socket() as listener:
+        await listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        waiting = [trio.socket.socket() for _ in range(4)]
+        try:
+            for one in waiting:
+                with trio.move_on_after(0.1):
+                    await one.connect(address)
+            yield f"http://127.0.0.1:{address[1]}"
+        finally:
+            for one in waiting:
+                one.close()
+
+
+async def test_connecting_is_bounded_and_the_service_certainly_heard_nothing():
+    async with nobody_accepts() as url, open_http("shopping", url, connect_timeout=0.15) as service:
+        began = trio.current_time()
+        with pytest.raises(DownstreamUnavailableError, match="no connection in time") as caught:
+            await ask(service)
+        assert 0.15 <= trio.current_time() - began < SOON / 2
+        assert caught.value.reached is False
+        assert service._client._transport._pool.connections == []
+
+
+async def test_a_handshake_counts_as_connecting_and_leaves_no_socket(there):
+    async with open_http(
+        "shopping", there.url.replace("http:", "https:"), connect_timeout=0.15
+    ) as service:
+        for _ in range(2 * CONNECTIONS):
+            assert "no connection in time" in await refused(service, DownstreamUnavailableError)
+        assert service._client._transport._pool.connections == []
+        with trio.fail_after(SOON):
+            while there.open:
+                await trio.sleep(0.01)
+
+
+async def test_the_bound_on_connecting_is_none_on_reading(there):
+    async def slowly(stream) -> None:
+        await trio.sleep(0.4)
+        await stream.send_all(response(JSON))
+
+    there.answer = slowly
+    async with open_http("shopping", there.url, connect_timeout=0.2) as service:
+        assert await ask(service) == JSON
+
+
+async def test_whoever_leaves_between_the_connection_and_its_use_takes_no_place_along(
+    there, service, monkeypatch
+):
+    """Without the shield each of these stays in httpx's pool, neither used nor idle nor closed."""
+    left = trio.CancelScope()
+
+    class Leaving(Connecting):
+        async def trace(self, event, info):
+            await super().trace(event, info)
+            if event == "connection.connect_tcp.complete":
+                left.cancel()
+
+    there.answer = saying(response(JSON))
+    with monkeypatch.context() as patch:
+        patch.setattr(http, "Connecting", Leaving)
+        for _ in range(3 * CONNECTIONS):
+            with left:
+                await service.get_json("api", "x")
+            assert left.cancelled_caught
+            left = trio.CancelScope()
+    assert await ask(service) == JSON
+
+
 # What is broken off.
 
 
 async def test_where_nobody_listens_is_unavailable(nobody):
-    async with open_http("shopping", nobody) as service:
+    async with open_http("shopping", nobody, connect_timeout=SOON) as service:
         assert await refused(service, DownstreamUnavailableError) == "shopping: ConnectError"
 
 
@@ -376,7 +611,7 @@ async def test_no_exception_of_httpx_gets_through_the_fence(kind, where):
 
     class Client:
         @asynccontextmanager
-        async def stream(self, _method, _url):
+        async def stream(self, _method, _url, **_rest):
             await trio.lowlevel.checkpoint()
             if where == "opening":
                 raise error
@@ -393,7 +628,7 @@ async def test_no_exception_of_httpx_gets_through_the_fence(kind, where):
 
 @pytest.mark.parametrize("host", ["ex..ample", "a" * 64 + ".example"])
 async def test_a_host_that_can_have_no_address_is_unavailable(host):
-    async with open_http("shopping", f"http://{host}") as service:
+    async with open_http("shopping", f"http://{host}", connect_timeout=SOON) as service:
         await refused(service, DownstreamUnavailableError)
 
 
@@ -405,7 +640,7 @@ async def test_a_url_that_httpx_cannot_use_stops_the_start_with_the_variable_nam
 
 async def test_a_bug_of_ours_is_not_taken_for_a_fault_of_theirs():
     class Client:
-        def stream(self, _method, _url):
+        def stream(self, _method, _url, **_rest):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

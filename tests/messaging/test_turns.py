@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import trio
 
+from storefront.errors import StoreUnavailableError
 from storefront.messaging.consumer import FINISH_WITHIN
-from tests.messaging.conftest import ALICE, guid
+from tests.messaging.conftest import ALICE, EPOCH, guid
 
 
 async def test_what_the_store_is_asked_about_is_passed_by_nothing_that_came_behind_it(
@@ -23,6 +24,30 @@ async def test_what_the_store_is_asked_about_is_passed_by_nothing_that_came_behi
     await office.authorize(9)
     await office.add_item(count=2)
     await trio.sleep(0.2)
+    shown = [event.get("newStatus", event.get("itemCount")) for event in office.events()]
+    assert shown == ["PaymentAuthorized", 1, "PaymentAuthorized", 2]
+    assert office.neighbours.asked == {}
+
+
+async def test_while_the_store_is_away_nothing_passes_what_waits_for_its_word(
+    office, autojump_clock, monkeypatch
+):
+    await office.store.place([(guid(5), ALICE)], now=EPOCH)  # by another process
+
+    async def away(*_args, **_kwargs):
+        raise StoreUnavailableError("away")
+
+    with monkeypatch.context() as without_store:
+        without_store.setattr(office.store, "owner", away)
+        without_store.setattr(office.store, "record", away)
+        await office.authorize(5)
+        await office.add_item(count=1)
+        await trio.sleep(20)
+        assert office.events() == []
+        assert office.unsettled == 0  # in hand, and not given back
+    await office.authorize(5)
+    await office.add_item(count=2)
+    await trio.sleep(10)
     shown = [event.get("newStatus", event.get("itemCount")) for event in office.events()]
     assert shown == ["PaymentAuthorized", 1, "PaymentAuthorized", 2]
     assert office.neighbours.asked == {}

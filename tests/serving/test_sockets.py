@@ -99,6 +99,11 @@ def test_an_address_of_another_machine_is_refused_in_one_line():
         "unix:/a\0b",
         "unix:/" + "long" * 40,
         "unix:/no/such/folder/socket",
+        "fd://",
+        "fd://x",
+        "fd://-1",
+        "fd://9999",
+        "fd://99999999999999999999",
     ],
 )
 def test_what_cannot_be_an_address_is_refused_in_one_line(bind):
@@ -135,3 +140,23 @@ def test_a_file_in_the_way_of_a_unix_socket_is_not_removed(tmp_path):
     with pytest.raises(ListenError, match="already in use"):
         open_listening_socket(f"unix:{path}")
     assert path.read_text() == "somebody's"
+
+
+def test_a_socket_that_somebody_opened_for_us_is_taken_over_and_bounded_like_our_own():
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        opened.set_inheritable(True)
+        port = opened.getsockname()[1]
+        with open_listening_socket(f"fd://{opened.detach()}", user_timeout=7.0) as listening:
+            assert not listening.get_inheritable()
+            with socket.create_connection(("127.0.0.1", port)):
+                accepted, _ = listening.accept()
+                with accepted:
+                    timeout = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                    assert timeout == 7000
+
+
+def test_a_descriptor_that_does_not_listen_is_refused_and_left_open():
+    with socket.socket() as mute:
+        with pytest.raises(ListenError, match="does not listen"):
+            open_listening_socket(f"fd://{mute.fileno()}")
+        mute.getsockname()
