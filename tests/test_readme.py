@@ -167,7 +167,7 @@ def test_every_control_frame_is_listed():
 
 def test_the_wire_is_shown_as_it_is_written():
     told = {"mode": "resumed", "replayed": 1, "position": "k3x9-16"}
-    opening = frames.retry(2.837) + frames.control("stream", told)
+    opening = frames.retry(2.837) + frames.cursor("k3x9-15") + frames.control("stream", told)
     assert opening.decode() in README
     assert frames.PING.decode().strip() in README
     assert 'id: k3x9-16\ndata: {"eventType":' in README

@@ -70,6 +70,10 @@ class EventStreamBody(ResponseBody):
         self._step: Callable[[], Awaitable[bytes]] = self._open
         self._rests = iter(RESTS)
         self._joined = False
+        # By the letter of WHATWG HTML, section 9.2.6, each response begins without an id, and its
+        # first event takes the browser's cursor away: a control frame has none. Browsers are wiser;
+        # a client that is not gets its own cursor back first.
+        self._own_cursor = b"" if visit.cursor is None else frames.cursor(str(visit.cursor))
 
     async def __aenter__(self) -> Self:
         try:
@@ -117,7 +121,7 @@ class EventStreamBody(ResponseBody):
             # Nothing is invented: the browser keeps its cursor and brings it again.
             self._refuse("log", "busy", {"reason": "log"})
             return b""
-        return frames.retry(self._pauses.usual()) + verdict
+        return frames.retry(self._pauses.usual()) + self._take_own_cursor() + verdict
 
     async def _go_on(self) -> bytes:
         """What to write next; b"" for nothing just now."""
@@ -149,7 +153,12 @@ class EventStreamBody(ResponseBody):
     async def _say_farewell(self) -> bytes:
         await trio.lowlevel.checkpoint()
         self._step = self._finish
-        return self._stream.farewell
+        return self._take_own_cursor() + self._stream.farewell
+
+    def _take_own_cursor(self) -> bytes:
+        """Once per response, before its first control frame."""
+        own, self._own_cursor = self._own_cursor, b""
+        return own
 
     async def _finish(self) -> bytes:
         await trio.lowlevel.checkpoint()

@@ -256,8 +256,21 @@ async def test_a_log_that_does_not_answer_is_told_and_the_browser_keeps_its_curs
     monkeypatch.setattr(world.store, "since", away)
     async with open_tab(world.app, world.token(), Last_Event_ID="e0-1") as tab:
         await tab.ended.wait()
-        assert tab.blocks == ["retry: 10000", 'event: busy\ndata: {"reason":"log"}']
+        assert tab.blocks == ["id: e0-1", "retry: 10000", 'event: busy\ndata: {"reason":"log"}']
     assert world.shop.hub.statistics().ended == {"log": 1}
+
+
+async def test_a_client_by_the_letter_of_the_standard_keeps_its_cursor_when_it_missed_nothing(
+    world, autojump_clock
+):
+    """WHATWG HTML, 9.2.6: the last event id is empty at the start of every response, and each event sets it."""
+    async with open_tab(world.app, world.token()) as tab:
+        cursor = tab.blocks[-1].removeprefix("id: ")
+    for _ in range(2):
+        async with open_tab(world.app, world.token(), Last_Event_ID=cursor) as tab:
+            verdict = f'{{"mode":"resumed","replayed":0,"position":"{cursor}"}}'
+            opening = ["retry: 3000", f"id: {cursor}", f"event: stream\ndata: {verdict}"]
+            assert tab.blocks == opening
 
 
 async def test_a_browser_that_leaves_is_forgotten_at_once(world, autojump_clock):
