@@ -1,15 +1,16 @@
 """Reading the log for those who came back or fell behind.
 
 What this process has heard of lately is answered from memory (`recent`). The rest is read, at most
-READS at a time: after a restart every browser comes at once, the memory is empty, and the store has
-other work too. The others wait their turn; those who wait for the same piece of the same log share
-one read. A read that has begun is not shared: it may be older than the newcomer's place in the hub,
-and what was recorded between the two would be in neither.
+READS at a time, and one of a customer: after a restart every browser comes at once, the memory is
+empty, and the store has other work too. The others wait their turn; those who wait for the same
+piece of the same log share one read. A read that has begun is not shared: it may be older than the
+newcomer's place in the hub, and what was recorded between the two would be in neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
@@ -34,6 +35,14 @@ class _Read:
     done: trio.Event = field(default_factory=trio.Event)
     found: Slice | None = None
     failed: StoreUnavailableError | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """Whose read of one customer's log it is; there while anybody wants it."""
+
+    lock: trio.Lock = field(default_factory=trio.Lock)
+    wanted: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,7 @@ class LogReader:
         self._reads = 0
         self._limiter = trio.CapacityLimiter(READS)
         self._waiting: dict[tuple[CustomerId, Position], _Read] = {}
+        self._turns: dict[CustomerId, _Turn] = {}
 
     async def head(self, customer: CustomerId) -> Position:
         """The last position of a customer's log.
@@ -107,7 +117,8 @@ class LogReader:
     async def _read(self, customer: CustomerId, cursor: Position) -> Slice:
         read = self._waiting[customer, cursor] = _Read()
         try:
-            async with self._limiter:
+            # The turn first: whoever waits for it must not hold one of the places meanwhile.
+            async with self._turn(customer), self._limiter:
                 self._waiting.pop((customer, cursor))
                 self._reads += 1
                 read.found = await self._store.since(
@@ -126,3 +137,15 @@ class LogReader:
             read.done.set()
         self._recent.heed(customer, read.found.head)
         return read.found
+
+    @asynccontextmanager
+    async def _turn(self, customer: CustomerId) -> AsyncIterator[None]:
+        turn = self._turns.setdefault(customer, _Turn())
+        turn.wanted += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.wanted -= 1
+            if not turn.wanted:
+                del self._turns[customer]

@@ -41,7 +41,7 @@ class SlowStore:
 async def busy(reader: LogReader, nursery) -> None:
     """Take all places, so that whoever comes now has to wait."""
     for number in range(READS):
-        nursery.start_soon(reader.since, ALICE, Position("busy", number))
+        nursery.start_soon(reader.since, CustomerId(f"busy {number}"), Position("busy", 1))
     await trio.testing.wait_all_tasks_blocked()
 
 
@@ -50,9 +50,23 @@ async def test_no_more_than_so_many_reads_are_under_way(nursery, autojump_clock)
     reader = LogReader(store, clock=lambda: 0, recent=Recent(window=300.0))
     async with trio.open_nursery() as readers:
         for number in range(5 * READS):
-            readers.start_soon(reader.since, ALICE, Position("e", number))
+            readers.start_soon(reader.since, CustomerId(f"customer {number}"), HERE)
     assert store.most_at_once == READS
     assert trio.current_time() == 5
+
+
+async def test_a_customer_with_many_tabs_takes_one_place_at_a_time(nursery, autojump_clock):
+    store = SlowStore()
+    reader = LogReader(store, clock=lambda: 0, recent=Recent(window=300.0))
+    for number in range(READS):
+        nursery.start_soon(reader.since, ALICE, Position("e", number))
+    await trio.testing.wait_all_tasks_blocked()
+    assert store.at_once == 1
+    await reader.since(CustomerId("somebody else"), HERE)
+    assert trio.current_time() == 1, "the other places are free for others"
+    await trio.sleep(READS)
+    assert (len(store.asked), store.most_at_once) == (READS + 1, 2)
+    assert reader._turns == {}, "nothing is kept of those who are done"
 
 
 async def test_those_who_wait_for_the_same_piece_share_one_read(nursery, autojump_clock):
@@ -79,7 +93,7 @@ async def test_a_read_that_has_begun_is_not_shared(nursery, autojump_clock):
     await trio.sleep(0.5)
     await reader.since(ALICE, HERE)
     assert store.asked.count(HERE) == 2
-    assert trio.current_time() == 1.5
+    assert trio.current_time() == 2, "and waits for it: one read of a customer at a time"
 
 
 async def test_a_reader_that_is_cancelled_does_not_fail_those_who_shared_its_read(
