@@ -107,13 +107,9 @@ class Breaker:
 
     def refuses(self, now: float) -> bool:
         """Whether a caller of now would be refused; claims nothing."""
-        match self.state(now):
-            case State.CLOSED:
-                return False
-            case State.OPEN:
-                return True
-            case State.PROBING:
-                return self._state is State.PROBING and not self._probe_left()
+        if self._state is State.PROBING:
+            return not self._probe_left()
+        return self.state(now) is State.OPEN
 
     def admit(self, now: float) -> Admission | None:
         """Leave for an attempt that begins now; None: not now."""

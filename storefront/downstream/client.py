@@ -41,7 +41,7 @@ class Client:
         *path: str,
         query: Mapping[str, str] | None = None,
     ) -> T | None:
-        """What a GET's body means; None for 404."""
+        """What the body of a GET means; None for 404."""
 
         async def question() -> T | None:
             body = await self._http.get_json(*path, query=query)

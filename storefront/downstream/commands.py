@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
 
 import msgspec
 
@@ -11,8 +10,6 @@ from storefront.domain.ids import canonical
 from storefront.downstream.answers import read
 from storefront.downstream.http import Told
 from storefront.errors import DownstreamNonsenseError
-
-CheckoutId = NewType("CheckoutId", str)
 
 # Money is a JSON number with its scale kept, as the services write it.
 encode = msgspec.json.Encoder(decimal_format="number").encode

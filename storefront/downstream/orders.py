@@ -10,11 +10,11 @@ from uuid import UUID
 
 import msgspec
 
-from storefront.domain.ids import CartId, CustomerId, OrderId, customer_id
+from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId, customer_id
 from storefront.domain.instants import Instant
 from storefront.downstream.answers import Answer, Count, Items, decoder, read
 from storefront.downstream.client import Client, whatever
-from storefront.downstream.commands import NOTHING, CheckoutId, PassedOn
+from storefront.downstream.commands import NOTHING, PassedOn
 from storefront.downstream.http import Told
 
 
@@ -170,6 +170,11 @@ class Orders(Client):
         path = ("api", "checkouts", checkout, "complete")
         wish = {"checkoutId": checkout}
         return await self._tell(self._completed, "POST", *path, wish=wish, passed_on=passed_on)
+
+    async def cancel(self, order: OrderId, reason: str, *, passed_on: PassedOn = NOTHING) -> None:
+        """Call an order off, while that can be done; the no is a 409."""
+        path = ("api", "orders", order, "cancel")
+        await self._tell(whatever, "POST", *path, wish={"reason": reason}, passed_on=passed_on)
 
     async def _step(
         self, checkout: CheckoutId, step: str, wish: Mapping[str, object], passed_on: PassedOn

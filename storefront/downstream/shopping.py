@@ -9,11 +9,11 @@ from uuid import UUID
 
 import msgspec
 
-from storefront.domain.ids import CartId, CustomerId, customer_id
+from storefront.domain.ids import CartId, CheckoutId, CustomerId, customer_id
 from storefront.domain.translate import Totals
 from storefront.downstream.answers import Answer, Count, Items, decoder, is_price, read
 from storefront.downstream.client import Client, whatever
-from storefront.downstream.commands import NOTHING, CheckoutId, PassedOn, created
+from storefront.downstream.commands import NOTHING, PassedOn, created
 from storefront.downstream.http import Told
 
 

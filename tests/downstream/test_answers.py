@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storefront.domain.ids import CartId, CustomerId, OrderId
+from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId
 from storefront.downstream import (
     catalog,
     fulfillment,
@@ -27,7 +27,7 @@ from storefront.downstream import (
 )
 from storefront.downstream.answers import read
 from storefront.downstream.catalog import Catalog
-from storefront.downstream.commands import CheckoutId, PassedOn
+from storefront.downstream.commands import PassedOn
 from storefront.downstream.fulfillment import Fulfillment
 from storefront.downstream.http import Told
 from storefront.downstream.identity import Identity, NewAddress
@@ -255,6 +255,11 @@ async def test_a_page_of_products_is_under_either_name(key):
     assert http.asked[0][1] == {"page": "2", "pageSize": "20", "category": "Dogs"}
 
 
+async def test_a_catalog_without_listings_lists_nothing():
+    page = await said(Catalog, None)[0].products(None, 3, 20)
+    assert (page.products, page.page, page.page_size, page.total_count) == ((), 3, 20, 0)
+
+
 @pytest.mark.parametrize(
     ("item", "kind", "line"),
     [
@@ -302,6 +307,7 @@ NONSENSE = {
     "an order of another id": (Orders, order(orderId=OTHER), lambda c: c.order(ORDER)),
     "an order of nobody": (Orders, order(customerId=None), lambda c: c.order(ORDER)),
     "an order placed at no time": (Orders, order(placedAt="yesterday"), lambda c: c.order(ORDER)),
+    "an order placed at a number": (Orders, order(placedAt=7), lambda c: c.order(ORDER)),
     "an order placed nowhere in time": (Orders, order(placedAt=WHEN[:19]), lambda c: c.order(ORDER)),
     "another's order in a history": (Orders, [summary(), summary(customerId=BOB)], lambda c: c.history(ALICE)),
     "a history with pages": (Orders, {"items": [summary()], "totalCount": 1}, lambda c: c.history(ALICE)),

@@ -38,7 +38,7 @@ def test_half_of_twenty_attempts_failed_is_enough(good, bad):
     one = breaker()
     for number in range(good):
         attempt(one, ANSWERED, number * 0.01)
-    for number in range(bad):
+    for _ in range(bad):
         assert one.state(5) is State.CLOSED
         attempt(one, FAILED, 5)
     assert one.state(5) is State.OPEN

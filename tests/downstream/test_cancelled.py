@@ -15,7 +15,7 @@ import trio
 
 from storefront.downstream import http
 from storefront.downstream.connecting import Connecting
-from storefront.downstream.http import CONNECTIONS, open_http
+from storefront.downstream.http import open_http
 from tests.downstream.conftest import guarding, response
 
 LEAVING = 10_000
@@ -100,6 +100,7 @@ async def test_ten_thousand_callers_leave_and_nothing_of_theirs_stays(there, wat
     guard = guarding("shopping", budget=PATIENT)
     left: Counter[str] = Counter()
     there.stays = True
+    await trio.testing.wait_all_tasks_blocked()
     tasks = trio.lowlevel.current_statistics().tasks_living
 
     async def come_and_go() -> None:

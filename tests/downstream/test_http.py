@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import inspect
+import ssl
 from contextlib import asynccontextmanager, suppress
 
+import certifi
 import httpx
 import pytest
 import trio
+import trustme
 
 from storefront.downstream import http
 from storefront.downstream.connecting import Connecting
@@ -473,6 +476,36 @@ async def test_a_handshake_counts_as_connecting_and_leaves_no_socket(there):
                 await trio.sleep(0.01)
 
 
+@pytest.fixture
+async def encrypted(there, tmp_path, monkeypatch):
+    """The URL where the neighbour is to be had over TLS, with a certificate that is believed."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setattr(certifi, "where", lambda: str(tmp_path / "ca.pem"))
+    inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(inside)
+
+    async def serve(stream) -> None:
+        wrapped = trio.SSLStream(stream, inside, server_side=True, https_compatible=True)
+        await there.serve(wrapped)
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        yield f"https://127.0.0.1:{listener.socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
+
+
+async def test_over_tls_all_is_the_same_and_the_bound_ends_with_the_handshake(there, encrypted):
+    async def slowly(stream) -> None:
+        await trio.sleep(1.2)
+        await stream.send_all(response(JSON))
+
+    there.answer = slowly
+    async with open_http("shopping", encrypted, connect_timeout=1) as service:
+        assert await ask(service) == JSON
+
+
 async def test_the_bound_on_connecting_is_none_on_reading(there):
     async def slowly(stream) -> None:
         await trio.sleep(0.4)
@@ -483,8 +516,11 @@ async def test_the_bound_on_connecting_is_none_on_reading(there):
         assert await ask(service) == JSON
 
 
+@pytest.mark.parametrize(
+    "last", ["connection.connect_tcp.complete", "connection.start_tls.complete"]
+)
 async def test_whoever_leaves_between_the_connection_and_its_use_takes_no_place_along(
-    there, service, monkeypatch
+    there, encrypted, monkeypatch, last
 ):
     """Without the shield each of these stays in httpx's pool, neither used nor idle nor closed."""
     left = trio.CancelScope()
@@ -492,18 +528,20 @@ async def test_whoever_leaves_between_the_connection_and_its_use_takes_no_place_
     class Leaving(Connecting):
         async def trace(self, event, info):
             await super().trace(event, info)
-            if event == "connection.connect_tcp.complete":
+            if event == last:
                 left.cancel()
 
     there.answer = saying(response(JSON))
-    with monkeypatch.context() as patch:
-        patch.setattr(http, "Connecting", Leaving)
-        for _ in range(3 * CONNECTIONS):
-            with left:
-                await service.get_json("api", "x")
-            assert left.cancelled_caught
-            left = trio.CancelScope()
-    assert await ask(service) == JSON
+    url = encrypted if "tls" in last else there.url
+    async with open_http("shopping", url, connect_timeout=SOON) as service:
+        with monkeypatch.context() as patch:
+            patch.setattr(http, "Connecting", Leaving)
+            for _ in range(3 * CONNECTIONS):
+                with trio.fail_after(SOON), left:
+                    await service.get_json("api", "x")
+                assert left.cancelled_caught
+                left = trio.CancelScope()
+        assert await ask(service) == JSON
 
 
 # What is broken off.

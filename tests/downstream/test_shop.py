@@ -16,9 +16,9 @@ from storefront.demo.faults import Failing, Fault
 from storefront.demo.front import Desk, Era
 from storefront.demo.journey import Pace
 from storefront.demo.run import open_desks, serve_services
-from storefront.domain.ids import CartId, CustomerId, OrderId
+from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId
 from storefront.domain.translate import Totals
-from storefront.downstream.commands import CheckoutId, PassedOn
+from storefront.downstream.commands import PassedOn
 from storefront.downstream.identity import NewAddress
 from storefront.downstream.orders import ShippingAddress
 from storefront.downstream.services import Services, open_services
