@@ -384,7 +384,7 @@ def test_a_line_of_the_log_is_one_write_so_that_those_of_several_workers_stay_ap
     with ours:
         with theirs:
             command = [sys.executable, "-c", textwrap.dedent(lines)]
-            subprocess.run(command, stderr=theirs, check=True, timeout=LONGEST_LIFE)
+            subprocess.run(command, stderr=theirs.fileno(), check=True, timeout=LONGEST_LIFE)
         written = [ours.recv(4096) for _ in range(3)]
     assert [(b'"one"' in line, line.endswith(b"}\n")) for line in written[:2]] == [
         (True, True),

@@ -6,13 +6,15 @@ Money is Decimal and written as a JSON number with its scale kept. What is not k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId
+from storefront.queries.parts import State
 
 UNKNOWN_PRODUCT = "Unknown Product"
 
@@ -21,8 +23,41 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False)
     """One JSON object."""
 
 
+class SourceState(Shape, frozen=True, kw_only=True):
+    """How one service's share of a view came about, and how many milliseconds ago it was asked."""
+
+    state: State
+    age_ms: int
+
+
+class Meta(Shape, frozen=True, kw_only=True):
+    """How fresh a view is, and how whole.
+
+    `stream_position` is the id to open the stream with, so that nothing is missed between the view
+    and the stream; null where the log could not say, and then the view is to be asked for again
+    once the stream is open.
+    """
+
+    freshness: Literal["live", "cached", "expired"]
+    complete: bool
+    as_of: str  # ISO 8601, when the composition began
+    stream_position: str | None
+    sources: Mapping[str, SourceState]
+
+
+class Details(Shape, frozen=True, kw_only=True):
+    """More of a product than a cart shows."""
+
+    description: str | None
+    category: str | None
+    brand: str | None
+
+
 class LineItem(Shape, frozen=True, kw_only=True):
-    """A line of a cart or a checkout, in the owning service's order."""
+    """A line of a cart or a checkout, in the owning service's order.
+
+    The last three are there where `?include=` asked for them, and null where nobody knows.
+    """
 
     sku: str
     product_name: str
@@ -30,15 +65,23 @@ class LineItem(Shape, frozen=True, kw_only=True):
     quantity: int
     unit_price: Decimal
     line_total: Decimal
+    details: Details | UnsetType | None = UNSET
+    current_price: Decimal | UnsetType | None = UNSET
+    stock: int | UnsetType | None = UNSET
 
 
 class CartView(Shape, frozen=True, kw_only=True):
-    """The cart page."""
+    """The cart page. `cart_id` is null where the customer has no cart.
+
+    Of a cart with too many lines the first are shown; `subtotal` is of all of them, and
+    `lines_left_out` is there and says how many are not shown.
+    """
 
     cart_id: CartId | None
     customer_id: CustomerId
     items: Sequence[LineItem]
     subtotal: Decimal
+    lines_left_out: int | UnsetType = UNSET
 
 
 class SavedAddress(Shape, frozen=True, kw_only=True):
@@ -58,7 +101,11 @@ Step = Annotated[int, msgspec.Meta(ge=1, le=4)]
 
 
 class CheckoutView(Shape, frozen=True, kw_only=True):
-    """The checkout page. `current_step`: 1 address, 2 shipping method, 3 payment, 4 review."""
+    """The checkout page. `current_step`: 1 address, 2 shipping method, 3 payment, 4 review.
+
+    `can_proceed_to_next_step` is false where there is nothing to go on with: a checkout without
+    items, or one that is completed. `lines_left_out` as in a cart.
+    """
 
     checkout_id: CheckoutId
     customer_id: CustomerId
@@ -69,15 +116,18 @@ class CheckoutView(Shape, frozen=True, kw_only=True):
     shipping_cost: Decimal | None  # null until a method is chosen
     total: Decimal
     can_proceed_to_next_step: bool
+    lines_left_out: int | UnsetType = UNSET
 
 
 class OrderLine(Shape, frozen=True, kw_only=True):
-    """A line of a placed order."""
+    """A line of a placed order. The last two are there where `?include=products` asked."""
 
     sku: str
     quantity: int
     unit_price: Decimal
     line_total: Decimal
+    product_name: str | UnsetType = UNSET
+    product_image_url: str | UnsetType = UNSET
 
 
 class PaymentPart(Shape, frozen=True, kw_only=True):
@@ -138,3 +188,7 @@ class ProductListingView(Shape, frozen=True, kw_only=True):
     total_count: int
     page: int
     page_size: int
+
+
+# All of them, for whoever describes them.
+VIEWS = (CartView, CheckoutView, OrderView, OrderSummary, ProductListingView)

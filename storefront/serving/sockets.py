@@ -114,16 +114,16 @@ def _take_over(number: str) -> socket.socket:
     if not (number.isascii() and number.isdigit() and len(number) < 8):
         raise ValueError("fd:// needs the number of a descriptor")
     found = socket.socket(fileno=int(number))
-    try:
-        listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        if found.type != socket.SOCK_STREAM or not listens:
-            raise ValueError("that socket does not listen")
-        found.set_inheritable(False)
-    except BaseException:
-        # It stays open: it is not ours to close.
-        found.detach()
-        raise
+    if not _listens(found):
+        found.detach()  # not ours to close
+        raise ValueError("that socket does not listen")
+    found.set_inheritable(False)
     return found
+
+
+def _listens(found: socket.socket) -> bool:
+    accepts = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    return found.type == socket.SOCK_STREAM and bool(accepts)
 
 
 def _listen_unix(path: str, backlog: int) -> socket.socket:

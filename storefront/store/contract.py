@@ -20,6 +20,7 @@
 6. What ails one customer holds nobody else: where a store cannot take an event for its own sake
    (the keys of its customer are not as the store left them) it says so of that event, with Refused,
    and records the others.
+7. A ticket is spent once, by one asker in one process, and not after its time.
 
 Time is an argument: `now` is in seconds since 1970 on the caller's clock. All methods may raise
 StoreUnavailableError, and then nothing is known to have happened: asking again is right, and a
@@ -125,8 +126,8 @@ def stamped(token: str, now: float) -> str:
 
 
 def changed_at(generation: str) -> float | None:
-    """When a generation replaced the one before, in seconds since 1970; None where it does not tell,
-    as "" does not.
+    """When a generation replaced the one before, in seconds since 1970; None where it does not
+    tell, as "" does not.
     """
     moment = generation.rpartition(".")[2]
     # Ours has 13 digits; what somebody else wrote may be a number that no float can hold.
@@ -202,6 +203,19 @@ class Store(Protocol):
 
     async def renew_generation(self, customer: CustomerId, *, now: float) -> str:
         """Replace the customer's view generation: what was read before may no longer be kept."""
+        ...
+
+    async def issue_ticket(self, content: bytes, *, until: float, now: float) -> bytes:
+        """Keep something for whoever comes with the ticket that is answered: 32 random bytes, of
+        which the store itself keeps a hash only.
+        """
+        ...
+
+    async def spend_ticket(self, ticket: bytes, *, now: float) -> bytes | None:
+        """What was kept for it: once, before `until`, whoever asks and in whichever process. None
+        for one that was spent, lapsed or never issued; and for one that the store forgot, which a
+        store in one process may do at a bound or with the process.
+        """
         ...
 
     async def follow(

@@ -16,6 +16,7 @@ from storefront.domain.positions import Position
 from storefront.store.contract import HEAD_LIFE, OWNER_LIFE, Entry, Recording, Slice, stamped
 from storefront.store.followers import Followed
 from storefront.store.memory_log import Log
+from storefront.store.tickets import Tickets
 from storefront.telemetry.metrics import Reading
 
 
@@ -33,6 +34,7 @@ class MemoryStore(Followed):
         self._token = token
         self._logs: dict[CustomerId, Log] = {}
         self._owners: dict[OrderId, tuple[CustomerId, float]] = {}
+        self._tickets = Tickets()
 
     async def record(self, batch: Sequence[Recording], *, now: float) -> Sequence[Entry | None]:
         await trio.lowlevel.checkpoint()
@@ -92,6 +94,14 @@ class MemoryStore(Followed):
         log = self._open(customer, now)
         log.generation = stamped(self._token(), now)
         return log.generation
+
+    async def issue_ticket(self, content: bytes, *, until: float, now: float) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return self._tickets.issue(content, until=until, now=now)
+
+    async def spend_ticket(self, ticket: bytes, *, now: float) -> bytes | None:
+        await trio.lowlevel.checkpoint()
+        return self._tickets.spend(ticket, now=now)
 
     def readings(self) -> Sequence[Reading]:
         return ()

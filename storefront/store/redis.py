@@ -41,6 +41,7 @@ from storefront.store.redis_scripts import PREFIX, Command, Scripts
 from storefront.store.redis_server import Reply
 from storefront.store.redis_survey import Survey
 from storefront.store.redis_things import ThingQuestions
+from storefront.store.tickets import new_ticket
 from storefront.telemetry.metrics import Reading
 
 T = TypeVar("T")
@@ -136,6 +137,14 @@ class RedisStore:
 
     async def renew_generation(self, customer: CustomerId, *, now: float) -> str:
         return await self._ask(self._things.renew_generation(customer, now))
+
+    async def issue_ticket(self, content: bytes, *, until: float, now: float) -> bytes:
+        ticket = new_ticket()
+        await self._ask(self._things.keep_ticket(ticket, content, until=until, now=now))
+        return ticket
+
+    async def spend_ticket(self, ticket: bytes, *, now: float) -> bytes | None:
+        return await self._ask(self._things.spend_ticket(ticket, now))
 
     async def follow(
         self,

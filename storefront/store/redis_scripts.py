@@ -38,16 +38,22 @@ class Keys:
     log: str
     ids: str
     facts: str
+    views: str  # the beginning of each view's
 
     @classmethod
     def of(cls, customer: CustomerId) -> Self:
         stem = f"{PREFIX}:{{{customer}}}:"
-        return cls(stem + "numbering", stem + "log", stem + "ids", stem + "facts")
+        return cls(stem + "numbering", stem + "log", stem + "ids", stem + "facts", stem + "view:")
 
 
 def order_key(order: OrderId) -> str:
     """Where an order's customer is written down; a key slot of its own."""
     return f"{PREFIX}:order:{order}"
+
+
+def ticket_key(digest: str) -> str:
+    """Where a ticket is kept until it is spent; a key slot of its own."""
+    return f"{PREFIX}:ticket:{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +111,14 @@ class Scripts:
             "OWNER_EXPIRY": int(OWNER_LIFE) + _DAY,
         }
         written = "".join(f"local {name} = {value!r}\n" for name, value in constants.items())
-        numbering = written + _text("numbering")
-        self.record = Script(numbering + _text("record"), refusable=True)
-        self.since = Script(numbering + _text("since"))
-        self.position = Script(numbering + _text("position"))
-        self.renew = Script(written + _text("renew"))
-        self.place = Script(written + _text("place"), refusable=True)
+        numbering = written + script_text("numbering")
+        self.record = Script(numbering + script_text("record"), refusable=True)
+        self.since = Script(numbering + script_text("since"))
+        self.position = Script(numbering + script_text("position"))
+        self.renew = Script(written + script_text("renew"))
+        self.place = Script(written + script_text("place"), refusable=True)
 
 
-def _text(name: str) -> str:
+def script_text(name: str) -> str:
+    """The text of one of the scripts beside this module."""
     return files("storefront.store").joinpath(f"{name}.lua").read_text("utf-8")

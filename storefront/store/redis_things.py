@@ -1,5 +1,5 @@
 """What is asked of Redis about the things kept beside the logs: whose order it is, a customer's
-facts and view generation. PURE but for the tokens; see redis_questions.
+facts and view generation, a ticket. PURE but for the tokens; see redis_questions.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from storefront.domain.ids import CustomerId, OrderId
 from storefront.store import redis_codec as codec
 from storefront.store.contract import FACT_LIFE, FACTS_KEPT, OWNER_LIFE, Refused, stamped
 from storefront.store.redis_questions import Question, token
-from storefront.store.redis_scripts import Command, Keys, Scripts, order_key
+from storefront.store.redis_scripts import Command, Keys, Scripts, order_key, ticket_key
 from storefront.store.redis_server import Reply
+from storefront.store.tickets import digest_of
+
+# Seconds for which Redis keeps a ticket beyond its time, which is told by the caller's clock.
+_TICKET_LEEWAY = 60
 
 
 class ThingQuestions:
@@ -74,3 +78,27 @@ class ThingQuestions:
         generation = stamped(token(), now)
         command = self._scripts.renew.call([Keys.of(customer).numbering], [generation])
         return Question([command], lambda _: generation)
+
+    def keep_ticket(
+        self, ticket: bytes, content: bytes, *, until: float, now: float
+    ) -> Question[None]:
+        """What is kept for a ticket: "<seconds since 1970> <content>"."""
+        key = ticket_key(digest_of(ticket))
+        life = max(0, round((until - now + _TICKET_LEEWAY) * 1000))
+        kept = f"{until!r} ".encode() + content
+        return Question([Command(key, ("SET", key, kept, "PX", life))], lambda _: None)
+
+    def spend_ticket(self, ticket: bytes, now: float) -> Question[bytes | None]:
+        """It, to one asker. Where the answer is lost on its way the ticket is spent all the same:
+        rather nobody than two.
+        """
+        key = ticket_key(digest_of(ticket))
+
+        def read(replies: Sequence[Reply]) -> bytes | None:
+            (found,) = replies
+            if found is None or isinstance(found, Refused):
+                return None
+            until, _, content = found.partition(b" ")
+            return bytes(content) if now < float(until) else None
+
+        return Question([Command(key, ("GETDEL", key), refusable=True)], read)

@@ -29,6 +29,7 @@ from storefront.store.sqlite_ledger import Ledger
 from storefront.store.sqlite_lock import held_alone
 from storefront.store.sqlite_numberings import lapsed
 from storefront.store.sqlite_reader import Head, Reader
+from storefront.store.tickets import Tickets
 from storefront.telemetry.metrics import Reading
 
 T = TypeVar("T")
@@ -50,6 +51,8 @@ class SqliteStore(Followed):
         self._path = path
         self._thread = trio.CapacityLimiter(1)
         self._generations = Generations(_tokens())
+        # In memory, because nobody else has this file: a commit each would buy nothing.
+        self._tickets = Tickets()
         self._asked: dict[CustomerId, float] = {}
         self._keeping = False
 
@@ -99,6 +102,14 @@ class SqliteStore(Followed):
     async def renew_generation(self, customer: CustomerId, *, now: float) -> str:
         await trio.lowlevel.checkpoint()
         return self._generations.renew(customer, now)
+
+    async def issue_ticket(self, content: bytes, *, until: float, now: float) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return self._tickets.issue(content, until=until, now=now)
+
+    async def spend_ticket(self, ticket: bytes, *, now: float) -> bytes | None:
+        await trio.lowlevel.checkpoint()
+        return self._tickets.spend(ticket, now=now)
 
     def readings(self) -> Iterable[Reading]:
         return self._commits.counts.readings()

@@ -8,5 +8,6 @@ from tests.store.test_contract_followers import *  # noqa: F403 - all of them, t
 from tests.store.test_contract_log import *  # noqa: F403 - as above
 from tests.store.test_contract_memory_of_things import *  # noqa: F403 - as above
 from tests.store.test_contract_repetitions import *  # noqa: F403 - as above
+from tests.store.test_contract_tickets import *  # noqa: F403 - as above
 
 pytestmark = pytest.mark.system

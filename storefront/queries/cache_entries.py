@@ -1,0 +1,135 @@
+"""What is kept of a view beside the view: under which generation it was read, and how long it is
+fresh. PURE but for the chance it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from storefront.domain.ids import CustomerId
+from storefront.queries.rendering import Rendered, restore
+from storefront.settings import ViewSettings
+from storefront.store.contract import changed_at
+
+# Of an entry as it is written here; the view inside has a number of its own (rendering.SCHEMA).
+FORM = 1
+# Give or take this share of its life, so that what was read together does not lapse together.
+JITTER = 0.1
+# A service may lag its own event by so many seconds; what was read meanwhile is fresh for LAGGING.
+LAG = 3.0
+LAGGING = 1.0
+# Clocks of two machines may differ by so much; what is from further in the future is not believed.
+CLOCKS_APART = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose view, and which; None for everybody's."""
+
+    customer: CustomerId | None
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.customer or 'everybody'} {self.key}"
+
+
+class _Written(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    form: int
+    # Said again inside, so that an entry under another's key is nothing but a poisoned one.
+    place: str
+    generation: str
+    fresh_for: float
+    found: bool
+    rendered: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A view as it is kept.
+
+    Attributes:
+        generation: the customer's when the reading began.
+        fresh_for: seconds from then.
+        rendered: the view.
+    """
+
+    generation: str
+    fresh_for: float
+    rendered: Rendered
+
+    def age(self, now: float) -> float:
+        """Seconds since its reading began; `now` is in seconds since 1970."""
+        return now - self.rendered.as_of
+
+    def ttl(self, generation: str, now: float) -> float:
+        """Seconds for which it is still fresh where this is the customer's generation; not above 0
+        where it is not.
+        """
+        age = self.age(now)
+        left = self.fresh_for - max(0.0, age)
+        overtaken = generation != self.generation or age < -CLOCKS_APART
+        return min(left, 0.0) if overtaken else left
+
+    def written(self, place: Place) -> bytes:
+        """As it is kept there."""
+        return _encoder.encode(
+            _Written(
+                form=FORM,
+                place=str(place),
+                generation=self.generation,
+                fresh_for=self.fresh_for,
+                found=self.rendered.found,
+                rendered=self.rendered.stored(),
+            )
+        )
+
+    @classmethod
+    def read(cls, data: bytes, place: Place) -> Entry | None:
+        """What was kept there; None where it is poisoned, or of another age of ours."""
+        try:
+            written = _decoder.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        if written.form != FORM or written.place != str(place):
+            return None
+        owner = place.customer if written.found else None
+        rendered = restore(written.rendered, owner)
+        if rendered is None or rendered.found != written.found:
+            return None
+        return cls(written.generation, written.fresh_for, rendered)
+
+
+class Lifetimes:
+    """How long what is kept.
+
+    Args:
+        settings: the numbers.
+        uniform: chance, for jitter.
+    """
+
+    def __init__(self, settings: ViewSettings, uniform: Callable[[float, float], float]) -> None:
+        self._settings = settings
+        self._uniform = uniform
+
+    def fresh_for(self, rendered: Rendered, generation: str) -> float:
+        """Seconds from the beginning of its reading for which a view is fresh."""
+        changed = changed_at(generation)
+        if changed is not None and rendered.as_of - changed < LAG:
+            return LAGGING
+        if not rendered.found:
+            return self._settings.cache_negative
+        return self._settings.cache_fresh * self._uniform(1 - JITTER, 1 + JITTER)
+
+    def kept_for(self, rendered: Rendered) -> float:
+        """Seconds from the beginning of its reading for which it may be shown as an old one; that
+        there was no such thing is nothing to show.
+        """
+        settings = self._settings
+        return settings.cache_kept if rendered.found else settings.cache_negative
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Written)

@@ -1,0 +1,216 @@
+"""The views over HTTP: design.md's paths, and under them those of the existing front end.
+
+Whose view it is, is settled before anybody is asked where the path names a customer, and by the
+owning service where it names a thing. Somebody else's thing is answered as an unknown one is, to
+the byte. Who reads or tries to read another customer's data leaves one line in the audit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, TypeVarTuple
+
+import structlog
+from quart import Blueprint, Request, Response, request
+
+from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId, canonical
+from storefront.errors import BadRequestError, DownstreamError, ForbiddenError
+from storefront.queries.including import NOTHING, OF_LINES, OF_ORDERS, Included, included
+from storefront.queries.products import FIRST_PAGE, USUAL_SIZE, Page
+from storefront.queries.rendering import Served
+from storefront.queries.views import Views
+from storefront.web.auth import Caller, whose
+from storefront.web.callers import caller_of
+from storefront.web.conditional import pause_after, respond, takes_json
+from storefront.web.parts import WebParts
+from storefront.web.problems import problem
+from storefront.web.shedding import QueryShedError
+
+log = structlog.get_logger(__name__)
+
+Id = TypeVar("Id", bound=str)
+Args = TypeVarTuple("Args")
+ById = Callable[[Id, CustomerId | None, Included], Awaitable[Served]]
+
+# Characters of a subject in the audit; RFC 7519 sets none, and a directory's ids are below it.
+_LONGEST_SUBJECT = 128
+# Catalog's categories are a word or two; each one that is asked for has a place in the cache.
+_LONGEST_CATEGORY = 100
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+
+
+def view_routes(parts: WebParts, views: Views) -> Blueprint:
+    """The views' routes; each answers GET and HEAD."""
+    blueprint = Blueprint("views", __name__)
+    desk = _Desk(parts)
+
+    @blueprint.get("/api/carts/<customer_id>/view")
+    async def cart(customer_id: str) -> Response:
+        customer = desk.customer(customer_id, "cart")
+        return await desk.show(views.cart, customer, desk.depth(OF_LINES))
+
+    # A GUID's length: `initialize` below the same path is a command and no cart.
+    @blueprint.get("/api/storefront/carts/<string(length=36):cart_id>")
+    async def cart_by_id(cart_id: str) -> Response:
+        return await desk.show_by_id("cart", views.cart_by_id, CartId, cart_id, OF_LINES)
+
+    @blueprint.get("/api/checkouts/<checkout_id>/view")
+    @blueprint.get("/api/storefront/checkouts/<checkout_id>")
+    async def checkout(checkout_id: str) -> Response:
+        return await desk.show_by_id("checkout", views.checkout, CheckoutId, checkout_id, OF_LINES)
+
+    @blueprint.get("/api/orders/<order_id>/view")
+    @blueprint.get("/api/storefront/orders/<order_id>")
+    async def order(order_id: str) -> Response:
+        return await desk.show_by_id("order", views.order, OrderId, order_id, OF_ORDERS)
+
+    @blueprint.get("/api/orders")
+    @blueprint.get("/api/storefront/orders")
+    async def history() -> Response:
+        customer = desk.customer(_one(request, "customerId"), "history")
+        desk.depth(NOTHING)
+        return await desk.show(views.history, customer)
+
+    @blueprint.get("/api/products")
+    @blueprint.get("/api/storefront/products")
+    async def products() -> Response:
+        desk.depth(NOTHING)
+        return await desk.show(views.listing, _page(request), public=True)
+
+    return blueprint
+
+
+class _Desk:
+    """What every view's route does with the request at hand."""
+
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
+
+    def customer(self, asked_for: str | None, view: str) -> CustomerId:
+        """Whose view the path or the query names.
+
+        Raises:
+            AuthenticationError: nobody proved who they are.
+            ForbiddenError: it is not the caller's, who is not `support`.
+            BadRequestError: what was named is no GUID.
+        """
+        caller = self._caller()
+        try:
+            customer = whose(caller, asked_for)
+        except ForbiddenError:
+            _audit(caller, view, asked_for, "refused")
+            raise
+        if customer != caller.customer:
+            _audit(caller, view, customer, "allowed")
+        return customer
+
+    def depth(self, offered: Included) -> Included:
+        """What `?include=` asks for."""
+        return included(request.args.getlist("include"), offered)
+
+    async def show_by_id(
+        self,
+        view: str,
+        ask: ById[Id],
+        kind: Callable[[str], Id],
+        named: str,
+        offered: Included,
+    ) -> Response:
+        """The thing of this id, if it is the caller's; any, for `support`."""
+        caller = self._caller()
+        any_reader = "support" in caller.roles
+        if caller.customer is None and not any_reader:
+            _audit(caller, view, None, "refused")
+            raise ForbiddenError("this is not your data")
+        include = self.depth(offered)
+        try:
+            asked_for = kind(canonical(named))
+        except ValueError:
+            return _not_found()
+        reader = None if any_reader else caller.customer
+
+        def settled(owner: CustomerId | None, found: bool) -> None:
+            if owner not in {None, caller.customer}:
+                _audit(caller, view, owner, "allowed" if found else "refused")
+
+        return await self.show(ask, asked_for, reader, include, settled=settled)
+
+    async def show(
+        self,
+        ask: Callable[[*Args], Awaitable[Served]],
+        *args: *Args,
+        public: bool = False,
+        settled: Callable[[CustomerId | None, bool], None] | None = None,
+    ) -> Response:
+        """What a question comes to; `settled` is told whose it is, and whether it is shown."""
+        if not takes_json(request):
+            return problem(406, "not-acceptable", "views are application/json")
+        try:
+            served = await ask(*args)
+        except QueryShedError:
+            raise
+        except DownstreamError as error:
+            return _not_available(error)
+        found = served.rendered
+        if settled is not None:
+            settled(found.owner, found.found)
+        if not found.found:
+            return _not_found()
+        return respond(request, served, now=self._parts.clock(), public=public)
+
+    def _caller(self) -> Caller:
+        caller = caller_of(request, self._parts.tokens, self._parts.auth)
+        self._parts.admit(caller)
+        return caller
+
+
+def _audit(caller: Caller, view: str, customer: str | None, outcome: str) -> None:
+    log.info(
+        "audit",
+        action="view",
+        view=view,
+        outcome=outcome,
+        by=(caller.subject or caller.customer or "")[:_LONGEST_SUBJECT],
+        customer=customer,
+        roles=sorted(caller.roles),
+    )
+
+
+def _not_found() -> Response:
+    return problem(404, "not-found")
+
+
+def _not_available(error: DownstreamError) -> Response:
+    # Counted where it happened; a line for each would be the outage's second flood.
+    log.debug("view not available", service=error.service, reason=type(error).__name__)
+    words = "this cannot be shown for now; try again"
+    return problem(503, "not-available", words, retry_after=pause_after(error))
+
+
+def _one(asked: Request, name: str) -> str | None:
+    """A parameter that may be said once, or twice the same."""
+    said = set(asked.args.getlist(name))
+    if len(said) > 1:
+        raise BadRequestError(f"{name} is said in two ways")
+    return said.pop() if said else None
+
+
+def _page(asked: Request) -> Page:
+    category = _one(asked, "category")
+    if category is not None and len(category) > _LONGEST_CATEGORY:
+        raise BadRequestError("category is too long")
+    return Page.clamped(
+        category,
+        _number(asked, "page", FIRST_PAGE),
+        _number(asked, "pageSize", USUAL_SIZE),
+    )
+
+
+def _number(asked: Request, name: str, usual: int) -> int:
+    said = _one(asked, name)
+    if not said:
+        return usual
+    if not _WHOLE_NUMBER.fullmatch(said):
+        raise BadRequestError(f"{name} is not a whole number")
+    return int(said)
