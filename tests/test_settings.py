@@ -18,6 +18,7 @@ from storefront.settings import (
 
 SECRET = "a secret of at least thirty-two bytes"
 PEM = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n"
+JWKS = "https://login.shop.example/keys"
 
 # Every variable: what may be set, how `describe` shows it, and what else must be set with it.
 SAMPLES: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -100,6 +101,7 @@ SAMPLES: dict[str, tuple[str, str, dict[str, str]]] = {
     "LINES_PER_CART": ("50", "50", {}),
     "MAX_QUERIES": ("100", "100", {}),
     "QUERY_LAG": ("0.1", "0.1", {}),
+    "QUERY_RATE": ("20", "20", {}),
     "CACHE_FRESH": ("10", "10.0", {}),
     "CACHE_KEPT": ("60", "60.0", {}),
     "PRODUCTS_FRESH": ("60", "60.0", {}),
@@ -109,6 +111,11 @@ SAMPLES: dict[str, tuple[str, str, dict[str, str]]] = {
     "CACHE_WRITE_TIMEOUT": ("0.5", "0.5", {}),
     "JWT_SECRET": (SECRET, "***", {}),
     "JWT_PUBLIC_KEY": (PEM, "(PEM text)", {"JWT_ALGORITHMS": "EdDSA"}),
+    "JWT_JWKS_URL": (
+        "https://me:pw@login.shop.example/keys",
+        "https://***@login.shop.example/keys",
+        {"JWT_ALGORITHMS": "RS256"},
+    ),
     "JWT_ALGORITHMS": ("HS256,HS512", "HS256,HS512", {"JWT_SECRET": SECRET}),
     "JWT_ISSUER": ("https://login", "https://login", {}),
     "JWT_AUDIENCE": ("shop", "shop", {}),
@@ -290,6 +297,7 @@ WRONG: dict[str, list[str]] = {
     "LINES_PER_CART": ["0", "", "all"],
     "MAX_QUERIES": ["0", "", "unlimited"],
     "QUERY_LAG": ["0", "", "nan"],
+    "QUERY_RATE": ["0", "", "-1", "often"],
     "CACHE_FRESH": ["0", "", "nan", "601"],
     "CACHE_KEPT": ["0", "", "forever"],
     "PRODUCTS_FRESH": ["0", "", "nan"],
@@ -307,6 +315,16 @@ WRONG: dict[str, list[str]] = {
         "x" * 32 + "\0",
     ],
     "JWT_PUBLIC_KEY": ["", "/key.pem\n"],
+    "JWT_JWKS_URL": [
+        "",
+        "login.shop.example/keys",
+        "/keys.json",
+        "file:///keys.json",
+        "https:///keys",
+        "https://login:0/keys",
+        "https://login/keys?kid=1",
+        "https://login/keys\n",
+    ],
     "JWT_ALGORITHMS": ["none", "HS256,none", "hs256", "HS", "RS256,", "HS256;HS384", "HMAC"],
     "JWT_ISSUER": ["", "https://login\n"],
     "JWT_AUDIENCE": ["", " shop"],
@@ -435,8 +453,20 @@ def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting():
         ({"JWT_SECRET": SECRET, "JWT_ALGORITHMS": "RS256"}, "JWT_ALGORITHMS"),
         ({"JWT_SECRET": SECRET, "JWT_ALGORITHMS": "HS256,ES256"}, "JWT_ALGORITHMS"),
         ({"JWT_PUBLIC_KEY": PEM, "JWT_ALGORITHMS": "HS256"}, "JWT_ALGORITHMS"),
+        ({"BREAKER_OPEN": "60.1"}, "BREAKER_OPEN"),
+        ({"BREAKER_LONGEST": "4.9"}, "BREAKER_OPEN"),
+        ({"CACHE_FRESH": "601"}, "CACHE_FRESH"),
+        ({"CACHE_KEPT": "29"}, "CACHE_FRESH"),
         ({"JWT_PUBLIC_KEY": PEM, "JWT_ALGORITHMS": "RS256,HS256"}, "JWT_ALGORITHMS"),
         ({"JWT_PUBLIC_KEY": PEM}, "JWT_ALGORITHMS"),
+        ({"JWT_JWKS_URL": JWKS}, "JWT_ALGORITHMS"),
+        ({"JWT_JWKS_URL": JWKS, "JWT_ALGORITHMS": "HS256"}, "JWT_ALGORITHMS"),
+        ({"JWT_JWKS_URL": JWKS, "JWT_ALGORITHMS": "RS256,HS256"}, "JWT_ALGORITHMS"),
+        ({"JWT_JWKS_URL": JWKS, "JWT_SECRET": SECRET}, "JWT_JWKS_URL"),
+        (
+            {"JWT_JWKS_URL": JWKS, "JWT_PUBLIC_KEY": PEM, "JWT_ALGORITHMS": "RS256"},
+            "JWT_JWKS_URL",
+        ),
         ({"WORKERS": "2"}, "WORKERS"),
     ],
     ids=str,

@@ -81,7 +81,8 @@ class EventStreamBody(ResponseBody):
         except HubFullError:
             self._refuse("full", "busy", {"reason": "full"})
         except HubClosedError:
-            self._refuse("shutdown", "shutdown", {})
+            # Another process is there, or soon will be: no longer than those wait who are sent off.
+            self._turn_away("shutdown", "shutdown", {}, self._pauses.usual())
         else:
             self._joined = True
             self._heartbeat.add(self._stream, trio.current_time())
@@ -165,7 +166,12 @@ class EventStreamBody(ResponseBody):
         raise StopAsyncIteration
 
     def _refuse(self, reason: EndReason, name: str, facts: dict[str, object]) -> None:
-        self._stream.end(reason, frames.retry(self._pauses.busy()) + frames.control(name, facts))
+        self._turn_away(reason, name, facts, self._pauses.busy())
+
+    def _turn_away(
+        self, reason: EndReason, name: str, facts: dict[str, object], pause: float
+    ) -> None:
+        self._stream.end(reason, frames.retry(pause) + frames.control(name, facts))
 
     def _reason(self, error: BaseException | None) -> EndReason:
         if self._visit.was_slow():

@@ -77,7 +77,7 @@ class MessagingSettings(Section, frozen=True, kw_only=True):
 
 
 class ServicesSettings(Section, frozen=True, kw_only=True):
-    """downstream/: where the neighbours are (contracts.md section 2), and our patience with each."""
+    """downstream/: where the neighbours are (contracts.md section 2), and how patient we are."""
 
     shopping_url: Text = "http://127.0.0.1:5236"
     orders_url: Text = "http://127.0.0.1:5231"
@@ -112,6 +112,7 @@ class ViewSettings(Section, frozen=True, kw_only=True):
     lines_per_cart: Positive = 100  # shown; a longer cart says that it is
     max_queries: Positive = 200  # views composed at once; at the bound an old answer, or 503
     query_lag: Seconds = 0.25  # of the loop; beyond it queries go the same way, for the streams
+    query_rate: Positive = 100  # requests per second of one customer, ten times that at once; 429
     cache_fresh: Seconds = 30.0  # a view is answered from the cache, give or take a tenth
     cache_kept: Seconds = 600.0  # ... and when a source fails
     products_fresh: Seconds = 300.0  # a product, which all customers share
@@ -126,7 +127,8 @@ class AuthSettings(Section, frozen=True, kw_only=True):
 
     jwt_secret: Text | None = None
     jwt_public_key: Text | None = None  # PEM text, or a path to it
-    jwt_algorithms: tuple[Algorithm, ...] = ()  # empty: HS256 with a secret; said with a key
+    jwt_jwks_url: Text | None = None  # where the identity service publishes its keys (RFC 7517)
+    jwt_algorithms: tuple[Algorithm, ...] = ()  # empty: HS256 with a secret; said with keys
     jwt_issuer: Text | None = None
     jwt_audience: Text | None = None
     jwt_leeway: Annotated[float, Meta(ge=0, le=300)] = 0.0  # seconds of clock difference allowed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from storefront.errors import SettingsError
-from storefront.settings.sections import SHORTEST_SECRET, Settings
+from storefront.settings.sections import SHORTEST_SECRET, AuthSettings, Settings
 
 # As browsers write it: lower case, punycode, no path, no default port. Any other never matches.
 _ORIGIN = re.compile(r"(https?)://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+])(?::([1-9][0-9]{0,4}))?")
@@ -18,25 +18,33 @@ def check_together(settings: Settings) -> None:
     Raises:
         SettingsError: one line naming the variable.
     """
-    auth, serving = settings.auth, settings.serving
+    serving = settings.serving
     if (serving.tls_cert is None) != (serving.tls_key is None):
         raise SettingsError("STOREFRONT_TLS_CERT: set it and STOREFRONT_TLS_KEY, or neither")
-    if auth.jwt_secret is not None and len(auth.jwt_secret.encode()) < SHORTEST_SECRET:
-        raise SettingsError(f"STOREFRONT_JWT_SECRET: at least {SHORTEST_SECRET} bytes are needed")
-    if auth.jwt_secret is not None and auth.jwt_public_key is not None:
-        raise SettingsError("STOREFRONT_JWT_PUBLIC_KEY: set it or STOREFRONT_JWT_SECRET, not both")
-    if any(not name.startswith("HS") for name in auth.jwt_algorithms) and auth.jwt_secret:
-        raise SettingsError("STOREFRONT_JWT_ALGORITHMS: a secret goes with HS256, HS384, HS512")
-    if any(name.startswith("HS") for name in auth.jwt_algorithms) and auth.jwt_public_key:
-        # The classic forgery: a public key taken for a secret.
-        raise SettingsError("STOREFRONT_JWT_ALGORITHMS: a public key does not go with HS…")
-    if auth.jwt_public_key and not auth.jwt_algorithms:
-        raise SettingsError("STOREFRONT_JWT_ALGORITHMS: say which, e.g. RS256, ES256 or EdDSA")
-    for origin in auth.cors_origins:
+    _check_keys(settings.auth)
+    for origin in settings.auth.cors_origins:
         _check_origin(origin)
     _check_ordered(settings)
     if serving.workers > 1 and settings.store.redis_url is None:
         raise SettingsError("STOREFRONT_WORKERS: more than one needs STOREFRONT_REDIS_URL")
+
+
+def _check_keys(auth: AuthSettings) -> None:
+    if auth.jwt_secret is not None and len(auth.jwt_secret.encode()) < SHORTEST_SECRET:
+        raise SettingsError(f"STOREFRONT_JWT_SECRET: at least {SHORTEST_SECRET} bytes are needed")
+    if auth.jwt_secret is not None and auth.jwt_public_key is not None:
+        raise SettingsError("STOREFRONT_JWT_PUBLIC_KEY: set it or STOREFRONT_JWT_SECRET, not both")
+    if auth.jwt_jwks_url is not None and (auth.jwt_secret or auth.jwt_public_key):
+        # Two ways to be believed are one too many to look after.
+        raise SettingsError("STOREFRONT_JWT_JWKS_URL: set it, or a secret, or a public key")
+    public = auth.jwt_public_key or auth.jwt_jwks_url
+    if any(not name.startswith("HS") for name in auth.jwt_algorithms) and auth.jwt_secret:
+        raise SettingsError("STOREFRONT_JWT_ALGORITHMS: a secret goes with HS256, HS384, HS512")
+    if any(name.startswith("HS") for name in auth.jwt_algorithms) and public:
+        # The classic forgery: a public key taken for a secret.
+        raise SettingsError("STOREFRONT_JWT_ALGORITHMS: a public key does not go with HS…")
+    if public and not auth.jwt_algorithms:
+        raise SettingsError("STOREFRONT_JWT_ALGORITHMS: say which, e.g. RS256, ES256 or EdDSA")
 
 
 def _check_ordered(settings: Settings) -> None:

@@ -17,6 +17,7 @@ SCHEMES = {
     "fulfillment_url": ("http", "https"),
     "pricing_url": ("http", "https"),
     "inventory_url": ("http", "https"),
+    "jwt_jwks_url": ("http", "https"),
 }
 
 

@@ -16,13 +16,30 @@ def caller_of(request: Request, tokens: Tokens, auth: AuthSettings) -> Caller:
     Raises:
         AuthenticationError: nothing proves it.
         ForbiddenError: the cookie came from a page that is not ours.
+        KeysAwayError: whether it is proved cannot be told for now.
     """
+    return tokens.read(_token_of(request, auth))
+
+
+async def await_key(request: Request, tokens: Tokens, auth: AuthSettings) -> None:
+    """Where keys are fetched: let a token that names a new one wait a moment for it.
+
+    Apart from `caller_of`, so that finding out who asks never waits.
+    """
+    try:
+        token = _token_of(request, auth)
+    except (AuthenticationError, ForbiddenError):
+        return  # whoever needs to know who asks will say so
+    await tokens.know_key_of(token)
+
+
+def _token_of(request: Request, auth: AuthSettings) -> str:
     header = request.headers.get("Authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise AuthenticationError("expected a bearer token")
-        return tokens.read(token.strip())
+        return token.strip()
     cookie = request.cookies.get(auth.cookie_name)
     if not cookie:
         raise AuthenticationError("no token was sent")
@@ -34,4 +51,4 @@ def caller_of(request: Request, tokens: Tokens, auth: AuthSettings) -> Caller:
         origins=auth.cors_origins,
     ):
         raise ForbiddenError("the cookie is not taken from this page")
-    return tokens.read(cookie)
+    return cookie

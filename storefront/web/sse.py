@@ -12,12 +12,15 @@ from quart import Blueprint, Request, Response, request
 
 from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
-from storefront.errors import BadRequestError
+from storefront.errors import AuthenticationError, BadRequestError, StoreUnavailableError
+from storefront.realtime import turned_away
 from storefront.realtime.body import EventStreamBody, Visit
 from storefront.realtime.stream import Stream
 from storefront.web.auth import Caller, whose
 from storefront.web.callers import caller_of
+from storefront.web.keys_ring import KeysAwayError
 from storefront.web.parts import WebParts
+from storefront.web.tickets import read_ticket
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +41,20 @@ def sse_routes(parts: WebParts) -> Blueprint:
 
     @blueprint.route("/sse/storefront", methods=["GET", "HEAD"])
     async def storefront() -> Response:
-        caller = caller_of(request, parts.tokens, parts.auth)
+        ticket = _ticket(request)
+        if ticket is not None and request.method == "HEAD":
+            # Whoever only looks must not spend it.
+            read_ticket(ticket)
+            return _ended(b"")
+        cursor = _cursor(request)
+        try:
+            caller = await _caller(parts, ticket)
+        except KeysAwayError:
+            return _ended(turned_away.busy("keys", parts.pauses.busy(), cursor))
+        except StoreUnavailableError:
+            return _ended(turned_away.busy("log", parts.pauses.busy(), cursor))
+        if caller is None:
+            return _ended(turned_away.reauthenticate(cursor))
         customer = whose(caller, _asked_for(request))
         if customer != caller.customer:
             log.info(
@@ -50,10 +66,22 @@ def sse_routes(parts: WebParts) -> Blueprint:
             )
         if request.method == "HEAD":
             # Quart would run the stream for a HEAD, for as long as the connection lives.
-            return Response(b"", headers=HEADERS)
+            return _ended(b"")
         return _streaming(parts, request, caller, customer)
 
     return blueprint
+
+
+async def _caller(parts: WebParts, ticket: str | None) -> Caller | None:
+    """Who asks; None where the ticket is no longer good."""
+    if ticket is None or parts.tickets is None:
+        return caller_of(request, parts.tokens, parts.auth)
+    return await parts.tickets.honour(ticket)
+
+
+def _ended(body: bytes) -> Response:
+    """A stream that ends with its first bytes; of a HEAD, none."""
+    return Response(b"" if request.method == "HEAD" else body, headers=HEADERS)
 
 
 def _streaming(parts: WebParts, asked: Request, caller: Caller, customer: CustomerId) -> Response:
@@ -80,14 +108,29 @@ def _streaming(parts: WebParts, asked: Request, caller: Caller, customer: Custom
 
 
 def _visit(asked: Request) -> Visit:
-    # The header is the browser's own word on what it saw last; the query is the page's.
-    cursor = asked.headers.get("Last-Event-ID") or asked.args.get("lastEventId") or ""
     connection = asked.scope.get("state", {}).get("connection")
     return Visit(
-        cursor=Position.parse(cursor),
-        returning=bool(cursor),
+        cursor=_cursor(asked),
+        returning=bool(_said_cursor(asked)),
         was_slow=lambda: bool(getattr(connection, "slow", False)),
     )
+
+
+def _cursor(asked: Request) -> Position | None:
+    return Position.parse(_said_cursor(asked))
+
+
+def _said_cursor(asked: Request) -> str:
+    # The header is the browser's own word on what it saw last; the query is the page's.
+    return asked.headers.get("Last-Event-ID") or asked.args.get("lastEventId") or ""
+
+
+def _ticket(asked: Request) -> str | None:
+    """The ticket in the query, if any; it goes before a token, which may be an old cookie."""
+    said = asked.args.getlist("ticket")
+    if len(said) > 1:
+        raise AuthenticationError("this is no ticket")
+    return said[0] if said else None
 
 
 def _asked_for(asked: Request) -> str | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from storefront.errors import AuthenticationError, BadRequestError, ForbiddenError, SettingsError
 from storefront.settings import AuthSettings
-from storefront.web import auth
+from storefront.web import auth, auth_form
 from storefront.web.auth import LONGEST_TOKEN, Caller, mint, whose
 from tests.web.signing import (
     ALICE,
@@ -211,8 +211,8 @@ def test_a_token_too_long_is_refused_before_anything_looks_into_it(monkeypatch):
         raise ValueError
 
     monkeypatch.setattr(auth.jwt, "decode", look)
-    monkeypatch.setattr(auth.json, "loads", look)
-    monkeypatch.setattr(auth, "urlsafe_b64decode", look)
+    monkeypatch.setattr(auth_form.json, "loads", look)
+    monkeypatch.setattr(auth_form, "urlsafe_b64decode", look)
     for length in (2_000_000, LONGEST_TOKEN + 1):
         with pytest.raises(AuthenticationError):
             reader.read("A" * (length - 4) + ".A.A")

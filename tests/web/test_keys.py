@@ -200,7 +200,9 @@ def test_a_public_key_given_as_the_secret_stops_the_start():
 
 
 def test_without_a_key_nothing_starts():
-    assert refused("") == "STOREFRONT_JWT_SECRET: set it, or STOREFRONT_JWT_PUBLIC_KEY"
+    assert refused("") == (
+        "STOREFRONT_JWT_SECRET: set it, or STOREFRONT_JWT_PUBLIC_KEY, or STOREFRONT_JWT_JWKS_URL"
+    )
     assert "STOREFRONT_JWT_ALGORITHMS" in refused(public_pem(RSA))
 
 
