@@ -1,8 +1,9 @@
 """`storefront demo`: the real service, with the simulated neighbours beside it, in one process.
 
-Nothing is pretended between the page and the stream: the page calls a simulated service over HTTP,
-the service publishes an integration message, the consumer takes it from the bus, and the log, the
-hub and Hypercorn do what they do in production. Only the broker and its queue are in this process.
+Nothing is pretended between the page and the stream: the page calls the Storefront, which passes a
+command to a simulated service over HTTP, the service publishes an integration message, the consumer
+takes it from the bus, and the log, the hub and Hypercorn do what they do in production. Only the
+broker and its queue are in this process.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from storefront.messaging.amqp import AmqpBroker, open_island
 from storefront.messaging.broker import Broker
 from storefront.messaging.envelope import wolverine
 from storefront.messaging.memory import MemoryBroker
-from storefront.service import open_store, run_shop
+from storefront.service import open_shelf, open_store, run_shop
 from storefront.serving import Drain, open_listening_socket, serve_http
 from storefront.serving.server import ASGIApp
 from storefront.settings import PREFIX, Settings, from_environment
@@ -79,13 +80,14 @@ async def run_demo(settings: Settings, pace: float, stop: trio.Event) -> None:
     async with (
         open_island(),
         open_store(settings) as store,
+        open_shelf(settings) as shelf,
         trio.open_nursery() as neighbours,
     ):
         neighbours.start_soon(broker.run)
         urls = await neighbours.start(
             partial(_services, settings, broker, pace, _page_origins(listening))
         )
-        ports = Ports(store=store, broker=broker, pages=[_pages(settings, urls)])
+        ports = Ports(store=store, broker=broker, pages=[_pages(settings, urls)], shelf=shelf)
         async with trio.open_nursery() as shop:
             shown = await shop.start(
                 partial(run_shop, _joined(settings, urls), ports, listening, stop=stop)
@@ -177,7 +179,15 @@ def _pages(settings: Settings, urls: ServiceUrls) -> Page:
 def _joined(settings: Settings, urls: ServiceUrls) -> Settings:
     """The settings of a service that asks these neighbours."""
     services = msgspec.structs.replace(
-        settings.services, shopping_url=urls.shopping, orders_url=urls.orders
+        settings.services,
+        shopping_url=urls.shopping,
+        orders_url=urls.orders,
+        catalog_url=urls.catalog,
+        customer_identity_url=urls.identity,
+        payments_url=urls.payments,
+        fulfillment_url=urls.fulfillment,
+        pricing_url=urls.pricing,
+        inventory_url=urls.inventory,
     )
     return msgspec.structs.replace(settings, services=services)
 

@@ -1,7 +1,7 @@
 """Which pages of other origins may talk to a service, and in which words it says so.
 
-Exact origins only. The real services would have the shop in front of them and no CORS at all; the
-demo's page calls them straight from the browser.
+Exact origins only. The real services have the shop in front of them and no CORS at all, and the
+shop page needs none; a page that breaks things turns the services' knobs straight from the browser.
 """
 
 from __future__ import annotations

@@ -44,6 +44,12 @@ _BY_SLUG = {shopper.slug: shopper for shopper in SHOPPERS}
 _BY_HOST = {shopper.host: shopper for shopper in SHOPPERS}
 
 
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
 class SignIn(msgspec.Struct, frozen=True, rename="camel"):
     customer_id: Annotated[str, Meta(max_length=36)]
 
@@ -54,7 +60,8 @@ def demo_pages(
     """`/`, `/ui/…`, `/demo/config.json` and `POST /demo/login`. None of them may ask for a token.
 
     Args:
-        urls: where the page finds the simulated services.
+        urls: where the simulated services are, for whoever wants to look behind the shop. The page
+            itself asks nobody but the Storefront.
         mint_token: makes the token that goes into the cookie.
         cookie_name: as the Storefront reads it.
         secure: whether the cookie is for HTTPS only.
@@ -79,7 +86,7 @@ class _Pages:
         self._files = load_files()
         self._headers = {
             "Cache-Control": "no-cache",
-            "Content-Security-Policy": _policy(self._urls),
+            "Content-Security-Policy": _POLICY,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "same-origin",
         }
@@ -169,12 +176,3 @@ def _home(shopper: Shopper, host: str, port: int | None) -> str:
     if host not in _BY_HOST:
         return f"/{where}"
     return f"//{shopper.host}{'' if port is None else f':{port}'}/{where}"
-
-
-def _policy(urls: Mapping[str, str]) -> str:
-    services = " ".join(dict.fromkeys(urls.values()))
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        f"connect-src 'self' {services}; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )

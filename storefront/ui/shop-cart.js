@@ -3,7 +3,6 @@
 import { byId, copy, dollars, flash } from "./shop-dom.js";
 
 export class CartPanel {
-  #products = new Map();
   #lines = new Map(); // sku to { element, quantity }
   #onChange;
   #onRemove;
@@ -14,10 +13,6 @@ export class CartPanel {
     this.#onChange = onChange;
     this.#onRemove = onRemove;
     byId("method").addEventListener("change", () => this.#sum());
-  }
-
-  knowProducts(products) {
-    this.#products = new Map(products.map((product) => [product.sku, product]));
   }
 
   get shippingCost() {
@@ -37,9 +32,12 @@ export class CartPanel {
     this.#sum();
   }
 
-  /** The lines, as Shopping tells them; null for no cart. */
-  show(cart) {
-    const items = cart?.status === "Active" ? cart.items : [];
+  get skus() {
+    return [...this.#lines.keys()];
+  }
+
+  /** The cart's view. */
+  show({ items, subtotal }) {
     const wanted = new Set(items.map((item) => item.sku));
     for (const [sku, { element }] of this.#lines) {
       if (!wanted.has(sku)) {
@@ -52,12 +50,13 @@ export class CartPanel {
     byId("cart-empty").hidden = !empty;
     byId("pay").hidden = empty;
     byId("clear").hidden = empty;
-    this.totals(items.length, empty ? 0 : cart.totalAmount);
+    this.totals(items.length, subtotal);
   }
 
-  #line({ sku, quantity, unitPrice, lineTotal }) {
-    const known = this.#lines.get(sku);
-    const line = known ?? this.#newLine(sku);
+  #line({ sku, productName, productImageUrl, quantity, unitPrice, lineTotal }) {
+    const line = this.#lines.get(sku) ?? this.#newLine(sku);
+    // Each time: Catalog may have kept it to itself when the line was new.
+    name(line.element, productName, productImageUrl);
     const { element } = line;
     const changed = line.quantity !== quantity;
     line.quantity = quantity;
@@ -71,17 +70,11 @@ export class CartPanel {
 
   #newLine(sku) {
     const element = copy("cart-line");
-    const product = this.#products.get(sku);
-    const name = product?.name ?? sku;
-    element.querySelector(".name").textContent = name;
-    const picture = element.querySelector(".thumb");
-    if (product?.images[0]) picture.src = product.images[0].url;
     const line = { element, quantity: 0, wanted: 0 };
     const step = (by) => this.#step(sku, line, by);
-    label(element, ".less", `One ${name} less`).addEventListener("click", () => step(-1));
-    label(element, ".more", `One ${name} more`).addEventListener("click", () => step(+1));
-    label(element, ".remove", `Remove ${name}`).addEventListener("click", () => this.#onRemove(sku));
-    label(element, ".stepper", `Quantity of ${name}`);
+    element.querySelector(".less").addEventListener("click", () => step(-1));
+    element.querySelector(".more").addEventListener("click", () => step(+1));
+    element.querySelector(".remove").addEventListener("click", () => this.#onRemove(sku));
     this.#lines.set(sku, line);
     byId("lines").append(element);
     return line;
@@ -103,8 +96,13 @@ export class CartPanel {
   }
 }
 
-function label(element, selector, words) {
-  const found = element.querySelector(selector);
-  found.setAttribute("aria-label", words);
-  return found;
+function name(element, productName, image) {
+  element.querySelector(".name").textContent = productName;
+  const picture = element.querySelector(".thumb");
+  if (image && picture.getAttribute("src") !== image) picture.src = image;
+  const label = (selector, words) => element.querySelector(selector).setAttribute("aria-label", words);
+  label(".less", `One ${productName} less`);
+  label(".more", `One ${productName} more`);
+  label(".remove", `Remove ${productName}`);
+  label(".stepper", `Quantity of ${productName}`);
 }

@@ -7,13 +7,12 @@ const NEWEST = 50;
 export class EventLog {
   #count = 0;
 
-  event(event) {
+  /** `replayed`: it fills a gap, and is as old as that; that is no delay. */
+  event(event, replayed) {
     this.#count += 1;
-    byId("strip-count").textContent = `${this.#count} ${this.#count === 1 ? "event" : "events"} so far`;
     const late = Date.now() - Date.parse(event.occurredAt);
-    // A replayed event is as old as the gap it fills; that is no delay.
     const delay = late >= 0 && late < 10_000 ? `after ${late} ms` : "";
-    this.#write(event.eventType, inWords(event), delay);
+    this.#write(event.eventType, inWords(event), replayed ? "while you were away" : delay);
   }
 
   control(name, data) {
@@ -30,6 +29,8 @@ export class EventLog {
     const log = byId("log");
     log.prepend(entry);
     while (log.children.length > NEWEST) log.lastElementChild.remove();
+    const events = this.#count === 1 ? "1 event" : `${this.#count || "No"} events`;
+    byId("strip-count").textContent = `${events} so far`;
   }
 }
 

@@ -40,21 +40,19 @@ export class Orders {
     return this.#orders.has(id);
   }
 
-  /** An order as Orders tells it: a summary or the whole. */
-  learn({ orderId, placedAt, totalAmount, status, itemCount, lineItems }) {
+  /** An order as it is shown: a line of the history, or the whole. */
+  learn({ orderId, placedAt, totalAmount, status, itemCount, items, shipments }) {
     const order = this.#order(orderId, placedAt);
     order.total = totalAmount;
-    order.count = itemCount ?? lineItems?.length;
+    order.count = itemCount ?? items?.length;
     this.#reach(order, status, null);
+    for (const shipment of shipments ?? []) this.#track(order, shipment);
     this.#draw(order);
   }
 
-  track(orderId, { trackingNumber, status }) {
-    const order = this.#orders.get(orderId);
-    if (!order) return;
+  #track(order, { trackingNumber, status }) {
     order.tracking = trackingNumber ?? order.tracking;
     if (status === "HandedToCarrier") this.#reach(order, "Dispatched", null);
-    this.#draw(order);
   }
 
   /** An event of the stream. */

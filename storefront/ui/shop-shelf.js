@@ -1,9 +1,6 @@
-// The shelf: the products, their categories, and how many are left.
+// The shelf: the products, their categories, and what is sold out.
 
 import { byId, copy, dollars } from "./shop-dom.js";
-
-// Fewer than this many left is worth saying.
-const FEW = 10;
 
 /** One card for each product; onAdd(product, button) when the customer wants one. */
 export function showProducts(products, onAdd) {
@@ -12,10 +9,9 @@ export function showProducts(products, onAdd) {
     card.dataset.sku = product.sku;
     card.dataset.category = product.category;
     const picture = card.querySelector(".picture");
-    if (product.images[0]) picture.src = product.images[0].url;
+    if (product.primaryImageUrl) picture.src = product.primaryImageUrl;
     card.querySelector(".category").textContent = product.category;
     card.querySelector(".name").textContent = product.name;
-    card.querySelector(".description").textContent = product.description;
     card.querySelector(".price").textContent = product.price === null ? "No price" : dollars(product.price);
     const button = card.querySelector(".add");
     button.disabled = product.price === null;
@@ -45,10 +41,10 @@ function showCategories(categories) {
   byId("categories").replaceChildren(...buttons);
 }
 
-/** How many are left, where that is worth saying; null: nobody knows. */
-export function showStock(sku, left) {
-  const words = byId("grid").querySelector(`[data-sku="${CSS.escape(sku)}"] .stock`);
-  if (!words) return;
-  words.hidden = left === null || left >= FEW;
-  words.textContent = left === 0 ? "Sold out" : `Only ${left} left`;
+/** What is sold out, where anybody knows: null is no answer. */
+export function showStock(products) {
+  for (const { sku, isInStock } of products) {
+    const words = byId("grid").querySelector(`[data-sku="${CSS.escape(sku)}"] .stock`);
+    if (words) words.hidden = isInStock !== false;
+  }
 }

@@ -12,7 +12,10 @@ const CONTROL = [
 // Milliseconds.
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30000;
-const PATIENCE = 12000; // how long "reconnecting" is believed before it is called "offline"
+// How long "reconnecting" is believed before it is called "offline": a stream that was told to wait
+// comes back when it was told to (superseded: 48 to 72 s; busy: up to 15 s), and not before.
+const PATIENCE = 12000;
+const PATIENCE_WHEN_TOLD = { superseded: 90000, busy: 20000 };
 
 export class LiveStream {
   #url;
@@ -23,12 +26,14 @@ export class LiveStream {
   #retry = 0;
   #doubt = 0;
   #lostAt = 0;
+  #patience = PATIENCE;
+  #replaying = 0; // how many of the next events fill a gap
   #note = "";
 
   /**
    * @param {string} url
    * @param {object} hooks
-   *   onEvent(event, frame)       a business event
+   *   onEvent(event, replayed)    a business event; replayed: from before this connection
    *   onControl(name, data)       a control frame
    *   onState(state, words)       connecting | live | reconnecting | offline
    *   signIn()                    gets a new cookie; may fail
@@ -62,15 +67,20 @@ export class LiveStream {
   #business(frame) {
     if (frame.lastEventId) this.#cursor = frame.lastEventId;
     const event = read(frame);
-    if (event?.eventType) this.#hooks.onEvent(event, frame);
+    const replayed = this.#replaying > 0;
+    if (replayed) this.#replaying -= 1;
+    if (event?.eventType) this.#hooks.onEvent(event, replayed);
   }
 
   #control(name, data) {
+    this.#patience = PATIENCE_WHEN_TOLD[name] ?? this.#patience;
     switch (name) {
       case "stream":
         // Only after fresh and reset is this the cursor; after resumed the events bring theirs.
         if (data.mode !== "resumed") this.#cursor = data.position ?? "";
         this.#pause = FIRST_PAUSE;
+        this.#patience = PATIENCE;
+        this.#replaying = data.replayed ?? 0;
         this.#note = "";
         this.#say("live", "Live");
         break;
@@ -118,7 +128,7 @@ export class LiveStream {
   #say(state, words) {
     this.#lostAt = state === "reconnecting" ? this.#lostAt || Date.now() : 0;
     clearTimeout(this.#doubt);
-    const left = this.#lostAt + PATIENCE - Date.now();
+    const left = this.#lostAt + this.#patience - Date.now();
     if (state !== "reconnecting") {
       this.#hooks.onState(state, words);
     } else if (left <= 0) {

@@ -1,42 +1,39 @@
 // The shop page: who is here, what is on the shelf, and what the stream says about it.
 //
-// Nothing the customer does changes the page directly. A click is a command to a service; the
-// service publishes what happened; the stream brings it here. Only when it stays silent for a
-// while is the service asked instead.
+// Nothing the customer does changes the page directly. A click is a command to the Storefront, which
+// passes it to a service; the service publishes what happened; the stream brings it here. Only when
+// it stays silent for a while is the view asked for instead.
 
+import { Api } from "./shop-api.js";
 import { CartPanel } from "./shop-cart.js";
-import { byId } from "./shop-dom.js";
+import { byId, clockTime } from "./shop-dom.js";
 import { EventLog } from "./shop-log.js";
 import { Orders } from "./shop-orders.js";
-import { Services } from "./shop-services.js";
 import { showProducts, showStock } from "./shop-shelf.js";
 import { LiveStream } from "./shop-stream.js";
 
-const NOBODYS_CART = "00000000-0000-0000-0000-000000000000";
-
-// Milliseconds that an event may take before Shopping is asked what came of a command.
+// Milliseconds that an event may take before the view is asked what came of a command.
 const SILENCE = 1500;
 
 class Shop {
   constructor(config) {
     this.me = config.customers.find((customer) => customer.slug === config.you);
-    this.services = new Services(config.services);
+    this.api = new Api(this.me.customerId, () => this.signIn());
     this.log = new EventLog();
     this.orders = new Orders(byId("order-list"), byId("orders-empty"), (id) => this.cancel(id));
     this.panel = new CartPanel({
       onChange: (sku, quantity) => this.change(sku, quantity),
-      onRemove: (sku) => this.command(() => this.services.remove(this.cartId, sku)),
+      onRemove: (sku) => this.command(() => this.api.remove(this.cartId, sku)),
     });
     this.cartHeardAt = "";
     this.reading = null;
     this.readAgain = false;
-    this.counting = false;
-    this.products = null;
-    this.beenLive = false;
+    this.shownCart = null; // the cart that the last view was of
+    this.opening = null;
     this.silence = 0;
     this.pending = new Map(); // sku to the quantity that is still to be sent
     this.greet(config.customers);
-    byId("clear").addEventListener("click", () => this.command(() => this.services.clear(this.cartId)));
+    byId("clear").addEventListener("click", () => this.command(() => this.empty()));
     byId("pay").addEventListener("submit", (submit) => {
       submit.preventDefault();
       this.checkOut();
@@ -61,7 +58,7 @@ class Shop {
   async start() {
     await this.signIn().catch(() => this.notice("Signing in failed; the page goes on trying."));
     this.stream = new LiveStream("/sse/storefront", {
-      onEvent: (event) => this.hear(event),
+      onEvent: (event, replayed) => this.hear(event, replayed),
       onControl: (name, data) => this.control(name, data),
       onState: (state, words) => showLight(state, words),
       signIn: () => this.signIn(),
@@ -81,12 +78,12 @@ class Shop {
 
   // What the stream says
 
-  hear(event) {
+  hear(event, replayed) {
     if (event.customerId !== this.me.customerId) {
       this.notice("This browser is now signed in as somebody else, in another tab. Reload to come back.");
       return;
     }
-    this.log.event(event);
+    this.log.event(event, replayed);
     if (event.eventType === "cart-updated") this.hearCart(event);
     if (event.eventType === "order-status-changed") this.hearOrder(event);
     if (event.eventType === "shipment-status-changed") this.orders.hear(event);
@@ -106,68 +103,39 @@ class Shop {
     const known = this.orders.has(event.orderId);
     this.orders.hear(event);
     if (known) return;
-    this.services.order(event.orderId).then((order) => order && this.orders.learn(order), () => {});
+    this.api.order(event.orderId).then((order) => order && this.orders.learn(order), () => {});
     // The cart it came from is closed now, here and in every other tab.
+    if (event.newStatus === "Placed") this.forget();
     this.readCart();
   }
 
   control(name, data) {
     this.log.control(name, data);
     if (name !== "stream") return;
-    if (this.beenLive) this.checkServices();
-    this.beenLive = true;
     // Fresh and reset alike: what was missed cannot be replayed, so everything is asked anew.
     if (data.mode !== "resumed") this.refresh();
   }
 
-  /** After a gap: services that moved meanwhile are out of this page's reach, by its own policy. */
-  async checkServices() {
-    const config = await readConfig().catch(() => null);
-    if (config && JSON.stringify(config.services) !== JSON.stringify(this.services.urls)) {
-      location.reload();
-    }
-  }
-
-  // What the services say
+  // What the views say
 
   async stock() {
     try {
-      this.products = await this.services.products();
+      const products = await this.api.products();
+      showProducts(products, (product, button) => this.add(product, button));
+      showStock(products);
     } catch (error) {
       byId("grid").setAttribute("aria-busy", "false");
       this.notice(`The catalogue: ${error.message}. Reload to try again.`);
-      return;
     }
-    this.panel.knowProducts(this.products);
-    showProducts(this.products, (product, button) => this.add(product, button));
-    await this.readCart();
-    this.countStock();
   }
 
-  /** One product after the other, and one count at a time: nobody waits for it. */
-  async countStock() {
-    if (this.counting || !this.products) return;
-    this.counting = true;
-    for (const product of this.products) {
-      const left = await this.services.available(product.sku).catch(() => null);
-      showStock(product.sku, left);
-    }
-    this.counting = false;
+  /** Nobody waits for it. */
+  countStock() {
+    this.api.products().then(showStock, () => {});
   }
 
   async refresh() {
-    await Promise.allSettled([this.findCart(), this.readOrders()]);
-  }
-
-  /** Which cart is mine: the one this browser knows, else the one the Storefront shows. */
-  async findCart() {
-    if (!this.cartId) {
-      const view = await fetch(`/api/carts/${this.me.customerId}/view`)
-        .then((response) => (response.ok ? response.json() : null))
-        .catch(() => null);
-      if (view?.cartId && view.cartId !== NOBODYS_CART) this.remember(view.cartId);
-    }
-    await this.readCart();
+    await Promise.allSettled([this.readCart(), this.readOrders()]);
   }
 
   /** One question at a time; what comes in meanwhile is one more question, not ten. */
@@ -187,36 +155,67 @@ class Shop {
 
   async readCartNow() {
     try {
-      const cart = this.cartId ? await this.services.cart(this.cartId) : null;
-      if (cart?.status !== "Active") this.forget();
-      if (this.pending.size === 0) this.panel.show(cart);
+      const view = await this.api.cart();
+      this.shownCart = view.cartId;
+      // None yet may be one that was opened a moment ago, of which no event has told so far.
+      if (view.cartId) this.remember(view.cartId);
+      if (this.pending.size === 0) this.panel.show(view);
+      if (view.meta.freshness === "expired") {
+        this.notice(`The cart cannot be read now. This is how it was at ${clockTime(view.meta.asOf)}.`);
+      }
     } catch (error) {
-      this.notice(`Shopping: ${error.message}.`);
+      this.notice(`The cart: ${error.message}.`);
     }
   }
 
   async readOrders() {
-    const orders = await this.services.orders(this.me.customerId);
+    const orders = await this.api.orders();
     for (const order of orders.slice(0, 20).reverse()) {
       this.orders.learn(order);
-      if (["Shipped", "Delivered"].includes(order.status)) this.readShipments(order.orderId);
+      if (["Shipped", "Delivered"].includes(order.status)) this.readOrder(order.orderId);
     }
   }
 
-  async readShipments(orderId) {
-    const shipments = await this.services.shipments(orderId).catch(() => []);
-    shipments.forEach((shipment) => this.orders.track(orderId, shipment));
+  async readOrder(orderId) {
+    const order = await this.api.order(orderId).catch(() => null);
+    if (order) this.orders.learn(order);
   }
 
   // What the customer does
 
   async add(product, button) {
     button.disabled = true;
-    await this.command(async () => {
-      if (!this.cartId) this.remember(await this.services.openCart(this.me.customerId));
-      await this.services.add(this.cartId, product.sku, product.price);
-    });
+    await this.command(() => this.putIn(product));
     button.disabled = false;
+  }
+
+  async putIn({ sku, price }) {
+    const known = this.cartId;
+    if (known) {
+      try {
+        await this.api.add(known, sku, price);
+        return;
+      } catch (error) {
+        // A cart that this browser remembers and the shop does not, or which is closed by now.
+        if (known === this.shownCart || ![400, 404].includes(error.status)) throw error;
+      }
+    }
+    const meanwhile = this.cartId;
+    const cart = meanwhile !== known ? meanwhile : await this.openCart();
+    await this.api.add(cart, sku, price);
+  }
+
+  /** One for all that were clicked before it was there. */
+  openCart() {
+    this.opening ??= this.api.openCart()
+      .then((cart) => (this.remember(cart), cart))
+      .finally(() => { this.opening = null; });
+    return this.opening;
+  }
+
+  /** Line by line, for there is no other way to say it. */
+  async empty() {
+    for (const sku of this.panel.skus) await this.api.remove(this.cartId, sku);
   }
 
   /** Sends the last wish for a line; what was clicked while it was on its way goes after it. */
@@ -227,7 +226,7 @@ class Shop {
     let sent = null;
     while (this.pending.has(sku) && this.pending.get(sku) !== sent) {
       sent = this.pending.get(sku);
-      await this.command(() => this.services.change(this.cartId, sku, sent));
+      await this.command(() => this.api.change(this.cartId, sku, sent));
     }
     this.pending.delete(sku);
     this.readCart();
@@ -239,7 +238,9 @@ class Shop {
       await act();
       this.silence = setTimeout(() => this.readCart(), SILENCE);
     } catch (error) {
-      this.notice(`That did not work: ${error.message}.`);
+      this.notice(error.unknown
+        ? "The shop did not say in time whether that was done. What it came to shows here."
+        : `That did not work: ${error.message}.`);
       this.readCart();
     }
   }
@@ -257,11 +258,10 @@ class Shop {
       token: byId("card").value,
     };
     try {
-      const orderId = await this.services.checkOut(this.cartId, this.me.customerId, wishes, (step) =>
+      const orderId = await this.api.checkOut(this.cartId, wishes, (step) =>
         walk.querySelector(`[data-step="${step}"]`).setAttribute("data-done", ""));
       this.forget();
-      const order = await this.services.order(orderId);
-      if (order) this.orders.learn(order);
+      await this.readOrder(orderId);
     } catch (error) {
       this.notice(`The order was not placed: ${error.message}.`);
     }
@@ -273,7 +273,7 @@ class Shop {
   async cancel(orderId) {
     this.hush();
     try {
-      await this.services.cancel(orderId);
+      await this.api.cancel(orderId);
     } catch (error) {
       this.notice(`It could not be cancelled: ${error.message}.`);
     }
@@ -310,6 +310,7 @@ class Shop {
 function showLight(state, words) {
   byId("light").dataset.state = state;
   byId("light-text").textContent = words;
+  byId("light").title = words; // on a phone there may be no room for all of them
 }
 
 async function readConfig() {

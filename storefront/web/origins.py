@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE"
+ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent"
 # Seconds a browser may remember a preflight's answer; Chromium caps it at two hours.
 PREFLIGHT_AGE = "600"

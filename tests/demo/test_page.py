@@ -41,8 +41,8 @@ async def test_the_page_comes_with_a_strict_policy(browser):
         part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";")
     )
     assert policy["default-src"] == "'none'"
-    assert policy["script-src"] == policy["style-src"] == policy["img-src"] == "'self'"
-    assert policy["connect-src"].split() == ["'self'", *URLS.by_name().values()]
+    for kind in ("script-src", "style-src", "img-src", "connect-src"):
+        assert policy[kind] == "'self'"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
