@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # Debian's names. Chromium is driven over its own protocol by Playwright and needs no driver package.
-SERVERS := rabbitmq-server redis-server chromium
+SERVERS := rabbitmq-server redis-server nginx chromium
 
 # --require-hashes also refuses whatever a lock forgot to name.
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
@@ -43,7 +43,7 @@ serve: $(RUNNABLE) ## production: RabbitMQ and a key are set by STOREFRONT_* var
 	$(BIN)/storefront serve
 
 # pytest's closing line is the last thing said: nothing may follow it here.
-test: $(TESTABLE) install-servers ## every test, against real RabbitMQ, Redis and Chromium
+test: $(TESTABLE) install-servers ## every test, against real RabbitMQ, Redis, nginx and Chromium
 	$(BIN)/python -m pytest
 
 # -s shows how far it is. Of the last test a dump of stacks after two minutes would say nothing.

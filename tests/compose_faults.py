@@ -17,13 +17,15 @@ from storefront.errors import SettingsError
 from storefront.process import LAST_RESORT_AFTER_DRAIN
 from storefront.service import check
 from storefront.settings import PREFIX, describe, from_environment
-from tests.compose import Document, Image, command_line, environment, is_ours, seconds
+from tests.compose import ROOT, Document, Image, command_line, environment, is_ours, seconds
+from tests.compose_nginx import Directive, every, last_word, read_nginx
 
 # Of the Compose Specification, what this project has a use for: a misspelt key is not among them.
-TOP_LEVEL = {"name", "services", "volumes"}
+TOP_LEVEL = {"name", "services", "volumes", "configs"}
 SERVICE = {
-    "build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "hostname", "image", "ports",
-    "read_only", "restart", "security_opt", "stop_grace_period", "tmpfs", "ulimits", "volumes",
+    "build", "cap_drop", "command", "configs", "depends_on", "deploy", "environment", "healthcheck", "hostname",
+    "image", "ports", "read_only", "restart", "security_opt", "stop_grace_period", "sysctls", "tmpfs", "ulimits",
+    "user", "volumes",
 }  # fmt: skip
 HEALTH_CHECK = {"test", "interval", "timeout", "start_period", "retries"}
 
@@ -46,6 +48,8 @@ def faults(document: Document, image: Image) -> Iterator[str]:
             *_health(service),
             *_neighbours(service, services),
             *(_ours(service, image, services) if is_ours(service) else ()),
+            *_replicas(service, image),
+            *(_proxy(service, image, document) if "configs" in service else ()),
         ):
             yield f"{name}: {what}"
     yield from _shared(document)
@@ -73,7 +77,8 @@ def _privileges(service: dict[str, Any]) -> Iterator[str]:
     for volume in service.get("volumes", ()):
         if volume.startswith(("/", ".", "~")):
             yield f"{volume} is a folder of the machine"
-    if is_ours(service):
+    # RabbitMQ and Redis begin as root, to take their folders over.
+    if is_ours(service) or "configs" in service:
         if not service.get("read_only") or service.get("cap_drop") != ["ALL"]:
             yield "may write to its image, or has capabilities"
         if "no-new-privileges:true" not in service.get("security_opt", ()):
@@ -139,6 +144,64 @@ def _ways(
             yield f"{name} leads to {url.port}, where nobody listens"
 
 
+def _replicas(service: dict[str, Any], image: Image) -> Iterator[str]:
+    if replicas(service) == 1:
+        return
+    if service.get("ports"):
+        yield "has replicas that want one port"
+    if service.get("volumes"):
+        yield "has replicas that write into one volume"
+    if not environment(image, service).get(PREFIX + "REDIS_URL"):
+        yield "has replicas without a common log"
+
+
+def replicas(service: Mapping[str, Any]) -> int:
+    """How many containers a service is."""
+    number: int = service.get("deploy", {}).get("replicas", 1)
+    return number
+
+
+def _proxy(service: dict[str, Any], image: Image, document: Document) -> Iterator[str]:
+    """Of nginx: that its file is there, and leads where somebody listens."""
+    files = {name: ROOT / each["file"] for name, each in document.get("configs", {}).items()}
+    for named in service["configs"]:
+        if not (path := files.get(named["source"], ROOT / "nowhere")).is_file():
+            yield f"{named['source']} is a file that is not there"
+            continue
+        said = read_nginx(path)
+        yield from _ways_of_nginx(said, service, document["services"], image)
+        yield from _bounds_of_nginx(said, service)
+    if service.get("user", "0").split(":")[0] in {"0", "root"}:
+        yield "runs as root"
+
+
+def _ways_of_nginx(
+    said: list[Directive], service: dict[str, Any], services: dict[str, Any], image: Image
+) -> Iterator[str]:
+    listens = {each.words[0] for each in every(said, "listen")}
+    for port in (each.split(":")[-1] for each in service.get("ports", ())):
+        if port not in listens:
+            yield f"publishes {port}, where nobody listens"
+    for server in (
+        each for group in every(said, "upstream") for each in every(group.block, "server")
+    ):
+        host, _, port = server.words[0].partition(":")
+        if host not in services or host not in service.get("depends_on", {}):
+            yield f"leads to {host}, which it does not wait for"
+        elif int(port) not in listening_ports(services[host], image):
+            yield f"leads to {port}, where nobody listens"
+        if "resolve" not in server.words:
+            yield f"does not notice when {host} has another address"
+
+
+def _bounds_of_nginx(said: list[Directive], service: dict[str, Any]) -> Iterator[str]:
+    if int(last_word(said, "worker_connections")) > service.get("ulimits", {}).get("nofile", 1024):
+        yield "takes more connections than it may open files"
+    leaves = seconds(last_word(said, "worker_shutdown_timeout"))
+    if seconds(service.get("stop_grace_period", "10s")) <= leaves:
+        yield "is killed before it has left"
+
+
 def listening_ports(service: dict[str, Any], image: Image) -> set[int]:
     """Of a container of ours, those that can be reached from outside it."""
     line = command_line(image, service)
@@ -153,6 +216,9 @@ def _shared(document: Document) -> Iterator[str]:
     ports = [port.split(":")[1] for service in services for port in service.get("ports", ())]
     for port in {port for port in ports if ports.count(port) > 1}:
         yield f"port {port} is given twice"
+    named = {each["source"] for service in services for each in service.get("configs", ())}
+    if named != set(document.get("configs", {})):
+        yield f"files are declared or used, not both: {named ^ set(document['configs'])}"
     mounted = {
         volume.split(":")[0] for service in services for volume in service.get("volumes", ())
     }

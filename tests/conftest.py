@@ -17,7 +17,12 @@ import pytest
 from hypothesis import settings
 
 SYSTEM_TESTS = Path(__file__).parent / "system"
-SERVERS = {"RabbitMQ": "rabbitmq-server", "Redis": "redis-server", "Chromium": "chromium"}
+SERVERS = {
+    "RabbitMQ": "rabbitmq-server",
+    "Redis": "redis-server",
+    "nginx": "nginx",
+    "Chromium": "chromium",
+}
 UNDER_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 # No deadline anywhere: on a busy machine it would measure the neighbours. A build server tries the same examples

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Install the named Debian packages that are missing, without starting a server from them.
 #
-# A freshly installed rabbitmq-server or redis-server starts at once, on the default port, where it could be taken
-# for somebody's real one; our tests start their own on free ports. Debian asks /usr/sbin/policy-rc.d before it
-# starts a service. Where there is none we lend one for the time of the installation; one that is there is obeyed.
+# A freshly installed rabbitmq-server, redis-server or nginx starts at once, on the default port (nginx: 80), where it
+# could be taken for somebody's real one; our tests start their own on free ports. Debian asks /usr/sbin/policy-rc.d
+# before it starts a service. Where there is none we lend one for the time of the installation; one that is there is
+# obeyed.
 set -eu
 
 POLICY=/usr/sbin/policy-rc.d

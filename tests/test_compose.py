@@ -1,4 +1,4 @@
-"""compose.yaml, Dockerfile and .dockerignore, judged without an engine.
+"""compose.yaml, Dockerfile, .dockerignore and deploy/nginx.conf, judged without an engine.
 
 `faults` lists what is wrong with a document. It finds nothing in ours, and it finds every fault that is put in on
 purpose: a check that never speaks would prove nothing. Where the docker client has compose, its verdict counts too.
@@ -30,8 +30,11 @@ from tests.compose import (
     interpolated,
     read_compose,
     read_dockerfile,
+    seconds,
 )
-from tests.compose_faults import faults
+from tests.compose_faults import faults, replicas
+from tests.compose_nginx import NGINX_FILE, last_word, location, octets, read_nginx
+from tests.system.servers.nginx import COMMAND, CONFIGURATION
 
 SECRET = re.compile(r"PASS|SECRET|TOKEN|KEY")
 DEVELOPMENT = "development-only"
@@ -88,6 +91,7 @@ def change(*path: str, to: object) -> Callable[[Document], None]:
 
 
 on_storefront = partial(change, "services", "storefront")
+on_nginx = partial(change, "services", "nginx")
 FAULTS = {
     "a key that compose does not know": (on_storefront("helthcheck", to={}), "unknown key"),
     "a section that compose does not know": (change("service", to={}), "unknown key"),
@@ -105,7 +109,7 @@ FAULTS = {
     "a health check for a shell": (on_storefront("healthcheck", "test", to="curl -f x"), "needs a shell"),
     "no restart": (on_storefront("restart", to="no"), "not started again"),
     "a stranger to wait for": (
-        on_storefront("depends_on", "nginx", to={"condition": "service_healthy"}),
+        on_storefront("depends_on", "apache", to={"condition": "service_healthy"}),
         "not there",
     ),
     "somebody awaited half": (
@@ -141,6 +145,18 @@ FAULTS = {
     ),
     "a kill before the last resort": (on_storefront("stop_grace_period", to="15s"), "killed before"),
     "a volume nobody declared": (on_storefront("volumes", to=["elsewhere:/data"]), "declared or used"),
+    "a service that is not named": (on_storefront("environment", "STOREFRONT_CATALOG_URL", to=None), "CATALOG_URL leads to"),
+    "a port for both replicas": (on_storefront("ports", to=["127.0.0.1:8081:8080"]), "want one port"),
+    "a volume for both replicas": (on_storefront("volumes", to=["redis-data:/data"]), "one volume"),
+    "a log for each replica": (on_storefront("environment", "STOREFRONT_REDIS_URL", to=None), "common log"),
+    "a proxy that does not wait": (on_nginx("depends_on", to=None), "does not wait for"),
+    "a proxy at another door": (on_nginx("ports", to=["127.0.0.1:8080:80"]), "publishes 80, where nobody listens"),
+    "a proxy that may write": (on_nginx("read_only", to=None), "may write"),
+    "a proxy of root's": (on_nginx("user", to=None), "runs as root"),
+    "a proxy without files": (on_nginx("ulimits", to=None), "open files"),
+    "a proxy killed early": (on_nginx("stop_grace_period", to="3s"), "before it has left"),
+    "a proxy without its file": (change("configs", "nginx", "file", to="./deploy/apache.conf"), "not there"),
+    "a file nobody uses": (on_nginx("configs", to=None), "declared or used"),
 }  # fmt: skip
 
 
@@ -150,6 +166,55 @@ def test_a_fault_put_in_on_purpose_is_found(name, document, image):
     broken = copy.deepcopy(document)
     break_it(broken)
     assert any(words in fault for fault in faults(broken, image)), list(faults(broken, image))
+
+
+WRONG_TURNS = {
+    "a replica of another name": ("storefront:8080", "shop:8080", "leads to shop, which it does not wait"),
+    "a port of nobody": ("storefront:8080", "storefront:80", "leads to 80, where nobody listens"),
+    "an address for ever": (" resolve ", " ", "does not notice"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_TURNS)
+def test_a_wrong_turn_in_the_proxys_file_is_found(name, document, image, tmp_path):
+    right, wrong, words = WRONG_TURNS[name]
+    path = tmp_path / "nginx.conf"
+    text = NGINX_FILE.read_text("utf-8")
+    path.write_text(text.replace(right, wrong))
+    document["configs"]["nginx"]["file"] = str(path)
+    assert any(words in fault for fault in faults(document, image)), list(faults(document, image))
+
+
+def test_the_proxys_file_is_the_one_that_is_tried(document):
+    assert document["configs"] == {"nginx": {"file": "./deploy/nginx.conf"}}
+    service = document["services"]["nginx"]
+    assert service["configs"] == [{"source": "nginx", "target": "/etc/nginx/nginx.conf"}]
+    assert tuple(service["command"]) == COMMAND
+    assert (ROOT / "deploy/nginx.conf") == NGINX_FILE == CONFIGURATION
+
+
+def test_the_proxy_waits_for_what_the_service_may_take_and_not_much_longer():
+    said, settings, limits = read_nginx(), Settings(), Limits()
+    stream, other = location(said, "=", "/sse/storefront"), location(said, "/")
+    assert seconds(last_word(stream, "proxy_read_timeout")) > 2 * settings.streams.heartbeat
+    assert seconds(last_word(other, "proxy_read_timeout")) > settings.services.command_timeout
+    assert seconds(last_word(said, "send_timeout")) == settings.serving.send_timeout
+    assert seconds(last_word(said, "client_header_timeout")) == limits.head_seconds
+    # The other side closes an idle connection after this: a command sent at that moment would be lost.
+    assert seconds(last_word(said, "keepalive_timeout")) < limits.idle_seconds
+    assert octets(last_word(said, "large_client_header_buffers")) >= limits.head_bytes
+
+
+def test_the_proxy_may_carry_as_many_streams_as_one_replica_takes():
+    assert int(last_word(read_nginx(), "worker_connections")) >= 2 * Settings().streams.max_streams
+
+
+def test_a_block_that_is_not_closed_is_no_configuration(tmp_path):
+    path = tmp_path / "nginx.conf"
+    for text in ("http { a 1;", "http { a 1", "a 1; }"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"closed|end"):
+            read_nginx(path)
 
 
 def test_no_secret_stands_in_the_file_but_defaults_that_say_what_they_are(image):
@@ -193,16 +258,16 @@ def test_the_broker_and_the_store_keep_what_they_were_given_over_a_restart(docum
     assert services["rabbitmq"]["hostname"] == "rabbitmq"
 
 
-def test_the_log_lies_in_the_volume_and_has_one_process(document, image):
-    service = document["services"]["storefront"]
-    assert environment(image, service)["STOREFRONT_DATA_DIR"] == "/data"
-    assert service["volumes"] == ["storefront-data:/data"]
-    users = [
-        name
-        for name, each in document["services"].items()
-        if "storefront-data:/data" in each.get("volumes", ())
-    ]
-    assert users == ["storefront"]
+def test_two_replicas_share_one_log_that_outlives_them(document, image):
+    services = document["services"]
+    service = services["storefront"]
+    assert replicas(service) == 2
+    url = urlsplit(environment(image, service)["STOREFRONT_REDIS_URL"])
+    assert (url.scheme, url.hostname, url.port) == ("redis", "redis", 6379)
+    # Nothing of a replica is kept; and the image's own volume would leave one behind with every container.
+    assert "volumes" not in service
+    assert environment(image, service)["STOREFRONT_DATA_DIR"] in service["tmpfs"]
+    assert set(document["volumes"]) == {"rabbitmq-data", "redis-data"}
 
 
 def test_a_container_may_open_as_many_streams_as_the_service_takes(document, monkeypatch):
