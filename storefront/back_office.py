@@ -1,7 +1,10 @@
 """Everything behind the front door: the tasks that leave last.
 
     run_back_office
+    ├─ caches        what several wait for: views being composed, products being asked for
     ├─ follower      store notifications → hub
+    ├─ keys          the identity service's, where they are fetched
+    ├─ sampler       how late the loop is
     ├─ heartbeat     a wheel, and the heads of the logs of those who are due
     ├─ recorder      the way into the log
     ├─ dispatcher    a lane per customer with work in hand
@@ -27,25 +30,33 @@ from storefront.domain.translate import Totals
 from storefront.downstream.guard import Guard
 from storefront.downstream.http import open_http
 from storefront.downstream.orders import Orders
-from storefront.downstream.services import policy
+from storefront.downstream.services import open_services, policy
 from storefront.downstream.shopping import Shopping
 from storefront.messaging.broker import Broker
 from storefront.messaging.dispatch import Dispatcher
 from storefront.messaging.placing import Placing
 from storefront.messaging.recorder import Recorder
-from storefront.readings import of_hub, of_replays
+from storefront.queries.cache import Shelf
+from storefront.queries.caches import make_caches
+from storefront.queries.views import Direct, Views
+from storefront.readings import of_hub, of_neighbours, of_replays
 from storefront.realtime.heads import HeadWatch
 from storefront.realtime.heartbeat import Heartbeat
 from storefront.realtime.hub import Hub
 from storefront.realtime.pauses import Pauses
 from storefront.realtime.recent import Recent
 from storefront.realtime.replay import LogReader
-from storefront.settings import MessagingSettings, ServicesSettings, Settings
+from storefront.settings import MessagingSettings, ServicesSettings, Settings, ViewSettings
 from storefront.store.contract import Store
 from storefront.telemetry.metrics import Metrics
 from storefront.web.app import App, create_app
 from storefront.web.auth import Tokens
+from storefront.web.commanding import Commands
+from storefront.web.loop_lag import LoopLag
 from storefront.web.parts import Page, Readiness, WebParts
+from storefront.web.rates import Rates
+from storefront.web.shedding import Shedding
+from storefront.web.tickets import TicketOffice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +69,7 @@ class Ports:
         clock: seconds since 1970.
         uniform: chance, for jitter.
         pages: further routes, of the demo.
+        shelf: where views lie that were composed before; None for the memory of this process.
     """
 
     store: Store
@@ -65,6 +77,7 @@ class Ports:
     clock: Callable[[], float] = time.time
     uniform: Callable[[float, float], float] = random.uniform
     pages: Sequence[Page] = ()
+    shelf: Shelf | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +121,7 @@ async def run_back_office(
     readiness.parts["store"] = partial(_condition, ports.store, recorder)
     async with (
         _services(settings.services, ports.uniform) as services,
+        open_services(settings.services, uniform=ports.uniform) as neighbours,
         trio.open_nursery() as nursery,
     ):
         dispatcher = Dispatcher(
@@ -118,10 +132,31 @@ async def run_back_office(
             clock=ports.clock,
             in_hand=2 * unsettled,
         )
+        caches = make_caches(
+            neighbours,
+            settings.views,
+            generations=ports.store,
+            shelf=ports.shelf,
+            clock=ports.clock,
+            uniform=ports.uniform,
+        )
+        commands = Commands(neighbours, ports.store, clock=ports.clock)
+        tokens = Tokens(settings.auth, clock=ports.clock)
+        tickets = TicketOffice(ports.store, clock=ports.clock)
+        shedding = _shedding(settings.views, ports.uniform)
+        views = Views(
+            neighbours,
+            ports.store,
+            shedding.keeper(caches.views, caches.views.kept),
+            settings.views,
+            clock=ports.clock,
+            product=caches.products.part,
+            unkept=shedding.keeper(Direct(settings.views.view_deadline)),
+        )
         parts = WebParts(
             auth=settings.auth,
             streams=settings.streams,
-            tokens=Tokens(settings.auth, clock=ports.clock),
+            tokens=tokens,
             hub=hub,
             heartbeat=heartbeat,
             log=replays,
@@ -130,12 +165,28 @@ async def run_back_office(
             readiness=readiness,
             clock=ports.clock,
             pages=ports.pages,
+            commands=commands,
+            tickets=tickets,
+            views=views,
+            admit=shedding.admit,
         )
         metrics.read_from(partial(of_hub, hub))
         metrics.read_from(partial(of_replays, replays))
         metrics.read_from(ports.store.readings)
         metrics.read_from(recorder.readings)
+        metrics.read_from(partial(of_neighbours, neighbours.guards))
+        metrics.read_from(commands.readings)
+        metrics.read_from(tickets.readings)
+        metrics.read_from(caches.readings)
+        metrics.read_from(views.readings)
+        metrics.read_from(shedding.readings)
         await nursery.start(ports.store.follow, hub.publish, hub.lost)
+        await nursery.start(caches.run)
+        if (ring := tokens.ring) is not None:
+            readiness.parts["keys"] = ring.condition
+            metrics.read_from(ring.readings)
+            nursery.start_soon(partial(ring.run, uniform=ports.uniform))
+        nursery.start_soon(shedding.run)
         nursery.start_soon(heartbeat.run)
         nursery.start_soon(heads.run)
         nursery.start_soon(recorder.run)
@@ -186,6 +237,15 @@ async def _services(
 def _condition(store: Store, recorder: Recorder) -> str:
     words = ("durable" if store.durable else "not durable", recorder.condition())
     return ", ".join(filter(None, words))
+
+
+def _shedding(settings: ViewSettings, uniform: Callable[[float, float], float]) -> Shedding:
+    return Shedding(
+        LoopLag(settings.query_lag),
+        Rates(settings.query_rate),
+        most=settings.max_queries,
+        uniform=uniform,
+    )
 
 
 def _listeners(settings: Settings, ports: Ports, recent: Recent) -> tuple[Hub, Pauses]:

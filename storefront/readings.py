@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+from storefront.downstream.guard import Guard
 from storefront.realtime.hub import Hub
 from storefront.realtime.replay import LogReader
 from storefront.serving import ServingWatch
@@ -30,6 +31,26 @@ def of_replays(log: LogReader) -> Iterable[Reading]:
     yield name, words, {"from": "memory"}, now.remembered
     yield name, words, {"from": "store"}, now.read
     yield "storefront_recent_bytes", "Events kept in memory for replays.", {}, now.kept
+
+
+def of_neighbours(guards: Mapping[str, Guard]) -> Iterable[Reading]:
+    """How each service has been, from here."""
+    for service, guard in guards.items():
+        now, whose = guard.statistics(), {"service": service}
+        yield (
+            "storefront_downstream_closed",
+            "1 while a service is asked as usual.",
+            whose,
+            now.state == "closed",
+        )
+        yield "storefront_downstream_in_flight", "Attempts under way.", whose, now.in_flight
+        yield "storefront_downstream_waiting", "Callers without a place.", whose, now.waiting
+        yield "storefront_downstream_opened_total", "Openings of a breaker.", whose, now.opened
+        yield "storefront_downstream_retries_total", "Questions asked twice.", whose, now.retries
+        yield "storefront_downstream_refused_total", "Callers turned away.", whose, now.refused
+        for outcome, count in now.outcomes.items():
+            labels = whose | {"outcome": outcome}
+            yield "storefront_downstream_attempts_total", "Attempts, by end.", labels, count
 
 
 def of_serving(watch: ServingWatch) -> Iterable[Reading]:

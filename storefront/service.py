@@ -30,6 +30,7 @@ from storefront.serving import Drain, ServingWatch, Tls, serve_http
 from storefront.settings import Settings
 from storefront.store.contract import Store
 from storefront.store.redis import open_redis_store
+from storefront.store.redis_shelf import RedisShelf, open_redis_shelf
 from storefront.store.sqlite import open_sqlite_store
 from storefront.web.auth import Tokens
 
@@ -116,10 +117,10 @@ async def serve(
         SettingsError: something that `serve` needs is not set.
     """
     check(settings)
-    async with open_island(), open_store(settings) as store:
+    async with open_island(), open_store(settings) as store, open_shelf(settings) as shelf:
         broker = AmqpBroker(str(settings.messaging.rabbitmq_url))
         try:
-            ports = Ports(store=store, broker=broker)
+            ports = Ports(store=store, broker=broker, shelf=shelf)
             await run_shop(settings, ports, listening, stop=stop, task_status=task_status)
         finally:
             await broker.aclose()
@@ -138,6 +139,19 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         opening = open_redis_store(url, window=window, kept_ids=kept_ids)
     async with opening as store:
         yield store
+
+
+@asynccontextmanager
+async def open_shelf(settings: Settings) -> AsyncIterator[RedisShelf | None]:
+    """Where views lie for all processes; None where there is one, which has its own memory."""
+    url, views = settings.store.redis_url, settings.views
+    if url is None:
+        yield None
+        return
+    async with open_redis_shelf(
+        url, read_within=views.cache_read_timeout, write_within=views.cache_write_timeout
+    ) as shelf:
+        yield shelf
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -72,7 +72,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "service": BUILDERS | COMMON | {"back_office", "consumers", "readings"},
     "back_office": BUILDERS | COMMON | {"consumers", "readings"},
     "consumers": COMMON | {"messaging", "domain", "supervise"},
-    "readings": COMMON | {"realtime", "serving"},
+    "readings": COMMON | {"downstream", "realtime", "serving"},
     "web": COMMON | {"queries", "downstream", "realtime", "domain"},
     "queries": COMMON | {"downstream", "domain"},
     "downstream": COMMON | {"domain"},
@@ -111,7 +111,15 @@ OWN_SETTINGS: dict[str, frozenset[str]] = {
     "workers": frozenset(),
 }
 
-PURE = ("domain/*", "realtime/frames.py", "downstream/breaker.py", "downstream/backoff.py")
+PURE = (
+    "domain/*",
+    "realtime/frames.py",
+    "realtime/recent.py",
+    "downstream/breaker.py",
+    "downstream/backoff.py",
+    "downstream/retries.py",
+    "downstream/window.py",
+)
 IMPURE_IMPORTS = frozenset(
     {
         "trio",

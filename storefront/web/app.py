@@ -8,16 +8,26 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from storefront.errors import AuthenticationError, BadRequestError, ForbiddenError
+from storefront.web.callers import await_key
+from storefront.web.commands import command_routes
 from storefront.web.health import health_routes
+from storefront.web.keys_ring import KeysAwayError
+from storefront.web.openapi.routes import openapi_routes
 from storefront.web.origins import cors_headers, preflight_headers
 from storefront.web.parts import WebParts
 from storefront.web.problems import problem
+from storefront.web.rates import TooManyRequestsError
+from storefront.web.shedding import QueryShedError
 from storefront.web.sse import sse_routes
+from storefront.web.tickets_route import ticket_routes
+from storefront.web.views import view_routes
 
 log = structlog.get_logger(__name__)
 
 # No request of ours has a body beyond a few fields.
 LONGEST_BODY = 64 * 1024
+# Seconds after which the keys that were not there may be.
+KEYS_PAUSE = 5
 
 
 App = QuartTrio
@@ -28,11 +38,21 @@ def create_app(parts: WebParts) -> App:
     app = QuartTrio("storefront", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY
     app.register_blueprint(sse_routes(parts))
+    if parts.tickets is not None:
+        app.register_blueprint(ticket_routes(parts, parts.tickets))
     app.register_blueprint(health_routes(parts))
+    app.register_blueprint(openapi_routes(parts.auth.cookie_name))
+    if parts.views is not None:
+        app.register_blueprint(view_routes(parts, parts.views))
+    if parts.commands is not None:
+        app.register_blueprint(command_routes(parts, parts.commands))
     for page in parts.pages:
         app.register_blueprint(page)
     _answer_errors(app)
+    _ask_to_come_back(app)
     _allow_origins(app, parts)
+    if parts.tokens.ring is not None:
+        _await_keys(app, parts)
     return app
 
 
@@ -40,6 +60,12 @@ def _answer_errors(app: QuartTrio) -> None:
     @app.errorhandler(AuthenticationError)
     async def not_signed_in(error: AuthenticationError) -> Response:
         return problem(401, "not-signed-in", str(error))
+
+    @app.errorhandler(KeysAwayError)
+    async def not_told(error: KeysAwayError) -> Response:
+        answer = problem(503, "not-available", str(error))
+        answer.headers["Retry-After"] = str(KEYS_PAUSE)
+        return answer
 
     @app.errorhandler(ForbiddenError)
     async def not_allowed(error: ForbiddenError) -> Response:
@@ -61,6 +87,24 @@ def _answer_errors(app: QuartTrio) -> None:
     async def failed(error: Exception) -> Response:
         log.error("request failed", path=request.path, exc_info=error)
         return problem(500, "failed")
+
+
+def _ask_to_come_back(app: QuartTrio) -> None:
+    @app.errorhandler(TooManyRequestsError)
+    async def too_often(error: TooManyRequestsError) -> Response:
+        return problem(429, "too-many-requests", str(error), retry_after=error.retry_after)
+
+    @app.errorhandler(QueryShedError)
+    async def too_much(error: QueryShedError) -> Response:
+        # Not logged: what there is too much of is counted already.
+        words = "there is too much to do for now; try again"
+        return problem(503, "overloaded", words, retry_after=round(error.retry_in))
+
+
+def _await_keys(app: QuartTrio, parts: WebParts) -> None:
+    @app.before_request
+    async def new_key() -> None:
+        await await_key(request, parts.tokens, parts.auth)
 
 
 def _allow_origins(app: QuartTrio, parts: WebParts) -> None:

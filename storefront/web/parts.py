@@ -9,13 +9,16 @@ from typing import Literal
 from quart import Blueprint
 from trio_util import AsyncValue
 
+from storefront.queries.views import Views
 from storefront.realtime.heartbeat import Heartbeat
 from storefront.realtime.hub import Hub
 from storefront.realtime.pauses import Pauses
 from storefront.realtime.replay import LogReader
 from storefront.settings import AuthSettings, StreamSettings
 from storefront.telemetry.metrics import Metrics
-from storefront.web.auth import Tokens
+from storefront.web.auth import Caller, Tokens
+from storefront.web.commanding import Commands
+from storefront.web.tickets import TicketOffice
 
 # Further routes that the composition root hands in without having to know Quart.
 Page = Blueprint
@@ -52,3 +55,8 @@ class WebParts:
     readiness: Readiness
     clock: Callable[[], float]
     pages: Sequence[Page] = ()
+    views: Views | None = None
+    commands: Commands | None = None
+    tickets: TicketOffice | None = None
+    # Counts a query or a command of theirs, or raises TooManyRequestsError.
+    admit: Callable[[Caller], None] = lambda _: None
