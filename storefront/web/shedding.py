@@ -97,9 +97,9 @@ class Shedding:
         finally:
             self._under_way -= 1
 
-    @property
     def strained(self) -> bool:
         """Whether nothing is to be composed at all."""
+        self._lag.watch()
         return self._lag.strained
 
     def shed(self, reason: Reason) -> QueryShedError:
@@ -114,6 +114,7 @@ class Shedding:
 
     def readings(self) -> Iterable[Reading]:
         """What is measured and counted, for /metrics."""
+        self._lag.watch()
         words = "Seconds by which the event loop is late, smoothed."
         yield "storefront_loop_lag_seconds", words, {}, self._lag.seconds
         yield "storefront_queries_under_way", "Views being composed.", {}, self._under_way
@@ -133,7 +134,7 @@ class _Gate:
 
     async def view(self, customer: CustomerId | None, key: str, compose: Compose) -> Served:
         try:
-            if self._shedding.strained:
+            if self._shedding.strained():
                 return await self._old(customer, key)
             composed = partial(self._shedding.within, compose)
             return await self._keeper.view(customer, key, composed)

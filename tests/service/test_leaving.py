@@ -106,6 +106,6 @@ async def test_a_task_that_dies_of_a_bug_takes_the_whole_back_office_with_it(
     monkeypatch.setattr(task, die)
     store = MemoryStore(window=300, kept_ids=10, token=lambda: "e")
     ports = Ports(store=store, broker=MemoryBroker(), clock=wall_clock)
-    with pytest.RaisesGroup(ZeroDivisionError):
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         await run_back_office(SETTINGS, ports)
     assert trio.current_time() == 5

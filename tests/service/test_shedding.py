@@ -55,6 +55,8 @@ async def test_while_the_loop_is_late_queries_are_shed_and_all_else_is_answered(
 ):
     async with open_tab(world.app, world.token()) as tab:
         opened = trio.current_time()
+        await measured(world.app)  # from here on somebody wants to know
+        await trio.testing.wait_all_tasks_blocked()
         block(autojump_clock, 5)
         await trio.testing.wait_all_tasks_blocked()
         answer = await ask(world.app, world.token(), Origin=PAGE)
@@ -156,6 +158,7 @@ async def test_after_the_loop_was_blocked_queries_are_shed_and_pings_are_on_time
         mine = token(settings, ALICE, time.time())
         async with open_tab(app, mine) as tab:
             opened = trio.current_time()
+            await measured(app)  # from here on somebody wants to know
             await ask(app, mine, "/burn")
             blocked_until = trio.current_time()
             # The sampler is woken in the same round as whoever came meanwhile; from the next on it is known.

@@ -237,7 +237,7 @@ def control_frames() -> set[str]:
             if isinstance(node, ast.Call):
                 position = {"control": 0, "_refuse": 1}.get(getattr(node.func, "attr", ""))
                 names = node.args[position : position + 1] if position is not None else []
-                found |= {name.value for name in names if isinstance(name, ast.Constant)}
+                found |= {str(name.value) for name in names if isinstance(name, ast.Constant)}
     return found
 
 

@@ -102,10 +102,8 @@ def _as_written(schema: Any) -> None:
     if schema.get("format") == "decimal":
         del schema["format"]
         schema["type"] = "number"
-    if isinstance(schema.get("pattern"), str):
-        schema["pattern"] = _DIALECT.get(schema["pattern"], schema["pattern"]).replace(
-            r"(?![\s\S])", "$"
-        )
+    if isinstance(pattern := schema.get("pattern"), str):
+        schema["pattern"] = _DIALECT.get(pattern, pattern).replace(r"(?![\s\S])", "$")
     if isinstance(schema.get("description"), str):
         schema["description"] = _prose(schema["description"])
     for part in schema.values():
