@@ -25,6 +25,7 @@ from storefront.realtime import frames
 from storefront.serving.watch import ServingStatistics
 from storefront.settings import PREFIX, Settings, describe, from_environment
 from storefront.store.redis_counts import Counts
+from storefront.store.redis_shelf import ShelfCounts
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -213,7 +214,7 @@ FAMILIES = {
         "failures",
         "forgotten",
     ],
-    "storefront_cache_redis_…_total": [],
+    "storefront_cache_redis_…_total": [*(each.name for each in fields(ShelfCounts)), "rests"],
 }
 
 
@@ -222,7 +223,9 @@ def test_every_metric_is_listed():
     named = set(re.findall(r'"(storefront_[a-z_]+)"', source)) - {"storefront_deliveries"}
     named -= {"storefront_cache_pushed_out_total", "storefront_cache_redis_rests_total"}
     named |= {f"storefront_http_{field.name}" for field in fields(ServingStatistics)}
-    listed = dict(table("Metrics", "Name"))
+    rows = [(name, words) for name, words in table("Metrics", "Name")]
+    listed = dict(rows)
+    assert len(listed) == len(rows), "each of them once"
     assert set(listed) == named | {"storefront_deliveries_total", *FAMILIES}
     for family, counted in FAMILIES.items():
         assert re.findall(r"`(\w+)`", listed[family]) == counted

@@ -301,13 +301,12 @@ async def _patiently(
         StoreUnavailableError: the log has not answered for LONGEST_HOLD.
         DownstreamError: Orders was asked, and does not answer.
     """
-    pause, waited = FIRST_PAUSE, 0.0
+    pause, until = FIRST_PAUSE, trio.current_time() + LONGEST_HOLD
     while True:
         try:
             return await ask(order)
         except StoreUnavailableError:
-            if waited >= LONGEST_HOLD:
+            if trio.current_time() >= until:
                 raise
         await trio.sleep(pause)
-        waited += pause
         pause = min(pause * 2, LONGEST_PAUSE)

@@ -14,8 +14,12 @@ from storefront.domain.ids import CustomerId
 from storefront.store.contract import stamped
 
 # As many customers as a process may have streams of, and as many again who only look at pages. At
-# the bound the longest unchanged is forgotten, and costs everybody forgotten one reading anew.
+# the bound the longest unchanged is forgotten, and costs its share of the forgotten one reading
+# anew.
 GENERATIONS_KEPT = 40_000
+# Shares of the forgotten. With one for all, each that is forgotten would make all others' views
+# old.
+SHARES = 4096
 
 
 class Generations:
@@ -30,18 +34,23 @@ class Generations:
         self._token = token
         self._kept = kept
         self._current: OrderedDict[CustomerId, str] = OrderedDict()
-        self._of_the_forgotten = ""
+        self._of_the_forgotten: dict[int, str] = {}
 
     def of(self, customer: CustomerId) -> str:
-        """The customer's generation; "" while no event of anybody was ever forgotten."""
-        return self._current.get(customer, self._of_the_forgotten)
+        """The customer's generation; "" while no event of their share was ever forgotten."""
+        found = self._current.get(customer)
+        return self._of_the_forgotten.get(_share(customer), "") if found is None else found
 
     def renew(self, customer: CustomerId, now: float) -> str:
         """Give the customer a new one, which tells that it is of now."""
         generation = self._current[customer] = stamped(self._token(), now)
         self._current.move_to_end(customer)
         if len(self._current) > self._kept:
-            self._current.popitem(last=False)
+            forgotten, _ = self._current.popitem(last=False)
             # Not "" again, nor what was said of the forgotten before: see the module's docstring.
-            self._of_the_forgotten = stamped(self._token(), now)
+            self._of_the_forgotten[_share(forgotten)] = stamped(self._token(), now)
         return generation
+
+
+def _share(customer: CustomerId) -> int:
+    return hash(customer) % SHARES

@@ -37,9 +37,11 @@ def _token_of(request: Request, auth: AuthSettings) -> str:
     header = request.headers.get("Authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        # RFC 9110's white space only: what `strip` also takes for it would be passed on with it.
+        token = token.strip(" \t")
+        if scheme.lower() != "bearer" or not token:
             raise AuthenticationError("expected a bearer token")
-        return token.strip()
+        return token
     cookie = request.cookies.get(auth.cookie_name)
     if not cookie:
         raise AuthenticationError("no token was sent")

@@ -534,3 +534,14 @@ async def test_a_token_minted_by_another_shop_is_none_of_ours(world, autojump_cl
     other = AuthSettings(jwt_secret="another secret of thirty-two bytes!")
     foreign = mint(other, customer=ALICE, now=wall_clock(), lifetime=60)
     await problem_of(await ask(world, token=foreign), 401, "not-signed-in")
+
+
+@pytest.mark.parametrize("space", ["\xa0", "\x1f", "\x1c"])
+async def test_white_space_that_http_does_not_know_belongs_to_the_token(
+    world, autojump_clock, space
+):
+    client = world.app.test_client()
+    path = f"/api/storefront/orders?customerId={ALICE}"
+    for between, status in [("\t", 503), (space, 401)]:  # nobody is there to tell of orders
+        identity = {"Authorization": f"Bearer {between}{world.token()}"}
+        assert (await client.get(path, headers=identity)).status_code == status

@@ -44,3 +44,14 @@ def test_no_more_are_kept_than_the_bound():
     for number in range(1000):
         current.renew(CustomerId(str(number)), NOW)
     assert len(current._current) == 10
+
+
+def test_whoever_is_forgotten_makes_nobody_elses_views_old():
+    current = generations(1)
+    watched = [CustomerId(f"only looks {number}") for number in range(100)]
+    before = {customer: current.of(customer) for customer in watched}
+    current.renew(ALICE, NOW)
+    current.renew(BOB, NOW)  # forgets her
+    changed = [customer for customer in watched if current.of(customer) != before[customer]]
+    assert len(changed) <= 3, "those of her share"
+    assert current.of(ALICE) != ""
