@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import re
+import uuid
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
 import trio
 
+from storefront.realtime.pauses import Pauses
 from storefront.service import leave
-from tests.service.browsers import open_tab
+from tests.service.browsers import Tab, open_tab
 from tests.service.conftest import ALICE, BOB
 
 QUEUES = ("notifications", "fulfillment", "returns")
@@ -72,6 +77,40 @@ async def test_a_consumer_that_cannot_settle_holds_the_streams_for_a_quarter_of_
         nursery.start_soon(lambda: leave(stuck, FrontDoor([]), over=10))
         await trio.sleep(9)
         assert tab.times_of("event: shutdown") == [2.5]
+
+
+async def test_each_of_twenty_streams_ends_in_its_turn_with_a_pause_of_its_own(
+    world, nursery, autojump_clock
+):
+    """A thousand browsers that come back to one other process must neither leave nor come together."""
+    settled = trio.Event()
+    settled.set()
+    shop = replace(
+        world.shop,
+        consumers_left=settled,
+        pauses=Pauses(random.Random(1).uniform),
+    )
+    async with AsyncExitStack() as stack:
+        tabs = [
+            await stack.enter_async_context(
+                open_tab(world.app, world.token(str(uuid.UUID(int=number))))
+            )
+            for number in range(1, 21)
+        ]
+        nursery.start_soon(lambda: leave(shop, FrontDoor([]), over=10))
+        await trio.sleep(11)
+        ended = sorted(at for tab in tabs for at in tab.times_of("event: shutdown"))
+        # The last one that a browser hears is the one it keeps.
+        pauses = [last_pause(tab) for tab in tabs]
+    assert ended == pytest.approx([turn * 0.5 for turn in range(20)])
+    assert all(2400 <= pause <= 3600 for pause in pauses)
+    # From one end to the other, and hardly two alike: one pause for all would bring all back at once.
+    assert len(set(pauses)) >= 18
+    assert max(pauses) - min(pauses) > 600
+
+
+def last_pause(tab: Tab) -> int:
+    return int(re.findall(r"^retry: (\d+)$", "\n".join(tab.blocks), re.MULTILINE)[-1])
 
 
 async def test_ready_becomes_draining_and_says_so(world, autojump_clock):

@@ -124,6 +124,25 @@ async def test_a_folder_that_takes_no_files_is_a_setting_to_correct(new_service)
     assert line.startswith("storefront: STOREFRONT_DATA_DIR: cannot write in /proc")
 
 
+async def test_a_second_process_on_one_folder_is_turned_away_in_one_line_and_the_first_serves_on(
+    vhost, new_service, tmp_path
+):
+    settings = shop.settings(vhost.url, DATA_DIR=str(tmp_path / "log"))
+    first, second = new_service(**settings), new_service(**settings)
+    await start(first, vhost)
+    async with stream(first.url) as client:
+        await publish(vhost, 1)
+        await shop.until(lambda: numbers(client) == [1])
+        line = await refused_start(second, 2)
+        assert line.startswith(
+            f"storefront: STOREFRONT_DATA_DIR: the log in {tmp_path / 'log'} is in use by another"
+        )
+        await publish(vhost, 2)
+        await shop.until(lambda: numbers(client) == [1, 2])
+        assert client.ended is None
+    assert await first.stop() == 0
+
+
 async def test_an_empty_file_is_a_new_log(vhost, new_service, tmp_path):
     (tmp_path / FILE).write_bytes(b"")
     service = new_service(**shop.settings(vhost.url, DATA_DIR=str(tmp_path)))
@@ -376,4 +395,11 @@ async def test_the_stores_trouble_is_counted_by_its_kind_and_told_by_readiness(
         assert await metric(service, "storefront_recorder_failures_total") > 0
         redis_server.command("CONFIG", "SET", "maxmemory", "0")
         await shop.until(lambda: numbers(client)[-1] == 5)
+        await shop.until_async(lambda: condition(service), "durable")
+        redis_server.command("REPLICAOF", "127.0.0.1", "1")
+        await publish(vhost, 6)
+        await shop.until_async(lambda: condition(service), "durable, takes nothing")
+        assert await metric(service, refusals, kind="read-only") > 0
+        redis_server.command("REPLICAOF", "NO", "ONE")
+        await shop.until(lambda: numbers(client)[-1] == 6)
         await shop.until_async(lambda: condition(service), "durable")

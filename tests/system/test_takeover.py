@@ -22,6 +22,8 @@ from tests.system.proxy import Handed, Proxy, amqp_frames, handed_over, open_pro
 from tests.system.servers.service import ServiceProcess
 from tests.system.shopfloor import ALICE, QUEUE
 
+# Each has an owner of its own: who consumes one of them need not consume the others.
+QUEUES = (QUEUE, "storefront-fulfillment-events", "storefront-returns-events")
 # The promise: seconds from the end of the process that consumed to another's first moment.
 TAKEN_OVER_WITHIN = 2.0
 # A host that is gone without a word is given up by the broker once it heard nothing in two heartbeats running, so after
@@ -30,22 +32,32 @@ HEARTBEAT = 2
 GIVEN_UP_WITHIN = 3 * HEARTBEAT + TAKEN_OVER_WITHIN
 
 
-def consuming_since(process: ServiceProcess) -> float:
+def consuming_since(process: ServiceProcess, queue: str = QUEUE) -> float:
     """When it last began to consume the queue, in seconds since 1970; 0.0 if it never did."""
     for line in reversed(process.output().splitlines()):
-        if '"consuming"' in line and QUEUE in line:
+        if '"consuming"' in line and queue in line:
             said = json.loads(line)
-            if (said["event"], said["queue"]) == ("consuming", QUEUE):
+            if (said["event"], said["queue"]) == ("consuming", queue):
                 return datetime.fromisoformat(said["timestamp"]).timestamp()
     return 0.0
 
 
-async def taken_over(standing_by: list[ServiceProcess], after: float, within: float) -> float:
+async def taken_over(
+    standing_by: list[ServiceProcess], after: float, within: float, queue: str = QUEUE
+) -> float:
     """Wait until one of these consumes; the seconds from `after` until it did."""
-    await shop.until(
-        lambda: any(consuming_since(each) > after for each in standing_by), within=within
-    )
-    return max(map(consuming_since, standing_by)) - after
+    since = partial(consuming_since, queue=queue)
+    await shop.until(lambda: any(since(each) > after for each in standing_by), within=within)
+    return max(map(since, standing_by)) - after
+
+
+def consumed_by(process: ServiceProcess, among: list[ServiceProcess]) -> list[str]:
+    """The queues that this process, and none of the others, began to consume last."""
+    return [
+        queue
+        for queue in QUEUES
+        if max(among, key=partial(consuming_since, queue=queue)) is process
+    ]
 
 
 async def publish(vhost, number: int) -> None:
@@ -58,24 +70,28 @@ async def test_of_three_processes_one_consumes_and_another_takes_over_within_two
 ):
     three = [new_service(**shop.settings(vhost.url, REDIS_URL=redis_server.url)) for _ in range(3)]
     await three[0].start()
-    await shop.until_consumed(vhost)
+    for queue in QUEUES:
+        await shop.until_consumed(vhost, queue)
     for other in three[1:]:
         await other.start()
     async with await shop.open_stream(three[0].url) as client:
         cursor = client.sse.last_event_id
-    took = []
+    took, handed_on = [], set()
     ends = [signal.SIGKILL, signal.SIGTERM] * 2
     for number, end in enumerate(ends, start=1):
         await publish(vhost, number)
         consumer = max(three, key=consuming_since)
+        left_behind = consumed_by(consumer, three)
         left_at = time.time()
         if end is signal.SIGKILL:
             consumer.kill()
         else:
             consumer.send(end)
         others = [each for each in three if each is not consumer]
-        took.append(await taken_over(others, left_at, within=10))
-        await shop.until_consumed(vhost)
+        for queue in left_behind:
+            took.append(await taken_over(others, left_at, within=10, queue=queue))
+            handed_on.add(queue)
+            await shop.until_consumed(vhost, queue)
         await consumer.wait(within=5)
         await consumer.start()
     await shop.until_settled(vhost)
@@ -83,6 +99,7 @@ async def test_of_three_processes_one_consumes_and_another_takes_over_within_two
         with trio.fail_after(10):
             seen = [json.loads((await client.read_event("message")).data) for _ in ends]
     assert [each["itemCount"] for each in seen] == list(range(1, len(ends) + 1))
+    assert handed_on == set(QUEUES)
     assert max(took) <= TAKEN_OVER_WITHIN
 
 

@@ -25,6 +25,9 @@ ERL_CALL = "erts-*/bin/erl_call"  # under the Erlang root; the runtime's version
 ERLANG_ROOT = Path("/usr/lib/erlang")
 
 EVAL_WITHIN = 10  # measured: milliseconds
+# Now and then erl_call cannot reach a node that is well. Nothing was evaluated then, so it may be asked again.
+CALLS = 5
+NO_CONNECTION = "failed to connect to node"
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 METHOD_FRAME_ON_CHANNEL_0 = b"\x01\x00\x00"  # connection.start
@@ -119,8 +122,18 @@ class RabbitNode(ServerProcess):
         Raises:
             ServerError: the node did not answer, or the expression failed.
         """
+        for _ in range(CALLS):
+            run = self._call(expression)
+            if NO_CONNECTION not in run.stderr:
+                break
+        answer = run.stdout.strip()
+        if not answer.startswith("{ok, "):
+            raise ServerError(f"{self.name} on {expression!r}: {answer or run.stderr}")
+        return answer.removeprefix("{ok, ").removesuffix("}")
+
+    def _call(self, expression: str) -> subprocess.CompletedProcess[str]:
         (erl_call, *_) = sorted(ERLANG_ROOT.glob(ERL_CALL))
-        run = subprocess.run(
+        return subprocess.run(
             [
                 erl_call,
                 "-sname",
@@ -138,10 +151,6 @@ class RabbitNode(ServerProcess):
             check=False,
             timeout=2 * EVAL_WITHIN,
         )
-        answer = run.stdout.strip()
-        if not answer.startswith("{ok, "):
-            raise ServerError(f"{self.name} on {expression!r}: {answer or run.stderr}")
-        return answer.removeprefix("{ok, ").removesuffix("}")
 
     @contextmanager
     def virtual_host(self) -> Iterator[VirtualHost]:
