@@ -119,7 +119,9 @@ class EventStreamBody(ResponseBody):
         try:
             verdict = await self._transcript.verdict(visit.cursor, returning=visit.returning)
         except StoreUnavailableError:
-            # Nothing is invented: the browser keeps its cursor and brings it again.
+            # Nothing is invented: the browser keeps its cursor and brings it again. What came
+            # meanwhile is not for this stream, which has no place in the log to follow from.
+            self._stream.start_catching_up()
             self._refuse("log", "busy", {"reason": "log"})
             return b""
         return frames.retry(self._pauses.usual()) + self._take_own_cursor() + verdict

@@ -155,3 +155,28 @@ async def test_a_thousand_returns_at_once_cost_the_store_little(autojump_clock, 
     else:
         assert log.reads == 0
         assert log.looks <= 3, "the heads of all, together"
+
+
+class SlowThenAway(Log):
+    """Takes two seconds to say that it cannot answer."""
+
+    async def since(self, *args, **kwargs):
+        if self.away:
+            await trio.sleep(2)
+        return await super().since(*args, **kwargs)
+
+
+async def test_what_comes_while_a_log_fails_to_answer_is_not_written_before_the_verdict(
+    autojump_clock,
+):
+    """It would move the browser's cursor over all that it still lacks."""
+    async with open_room(SlowThenAway(), Recent(window=300.0)) as room:
+        await room.log.add(5)
+        room.hub.lost()  # as after a restart: nothing is known from memory
+        room.log.away = True
+        async with room.browser(await at(room, 2)) as browser, trio.open_nursery() as nursery:
+            nursery.start_soon(browser.read, 9)
+            await trio.sleep(1)
+            await room.log.add(1)
+    assert browser.numbers == []
+    assert browser.came.endswith(b'event: busy\ndata: {"reason":"log"}\n\n')
