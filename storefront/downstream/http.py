@@ -136,18 +136,18 @@ class HttpService:
         kind = response.headers.get("content-type", "")
         if response.status_code != OK or _media_type(kind) != "application/json":
             raise DownstreamNonsenseError(self.name, f"status {response.status_code}, {kind!r}")
-        return await self._bounded(response, LONGEST_ANSWER)
+        return await read_bounded(self.name, response, LONGEST_ANSWER)
 
     async def _told(self, response: httpx.Response) -> Told:
         self._check_at_work(response)
         status, kind = response.status_code, response.headers.get("content-type", "")
         json = _media_type(kind) in _JSON
         if REFUSAL <= status < SERVER_ERROR:
-            words = await self._bounded(response, LONGEST_REFUSAL) if json else b""
+            words = await read_bounded(self.name, response, LONGEST_REFUSAL) if json else b""
             raise DownstreamRefusedError(self.name, status, words)
         if not OK <= status < REDIRECTION:
             raise DownstreamNonsenseError(self.name, f"status {status}")
-        body = await self._bounded(response, LONGEST_ANSWER)
+        body = await read_bounded(self.name, response, LONGEST_ANSWER)
         if body and not json:
             # 200 and a proxy's page: nothing was done.
             raise DownstreamNonsenseError(self.name, f"status {status}, {kind!r}")
@@ -169,22 +169,6 @@ class HttpService:
         if length.isdecimal() and int(length) <= LONGEST_REFUSAL:
             async for _ in response.aiter_raw():
                 pass
-
-    async def _bounded(self, response: httpx.Response, longest: int) -> bytes:
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            # Not asked for. A few kB can be gigabytes once unpacked, before anybody could count.
-            raise DownstreamNonsenseError(self.name, "the answer is encoded")
-        body = bytearray()
-        # httpx is generators within generators, and an exception of ours would leave the inner ones
-        # to the garbage collector. Cancellation starts at the innermost and closes them all.
-        with trio.CancelScope() as reading:
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > longest:
-                    reading.cancel("the answer is too long")
-        if len(body) > longest:
-            raise DownstreamNonsenseError(self.name, "the answer is too long")
-        return bytes(body)
 
 
 @asynccontextmanager
@@ -219,6 +203,29 @@ async def open_http(
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
     async with client:
         yield HttpService(name, client, connect_timeout=connect_timeout)
+
+
+async def read_bounded(service: str, response: httpx.Response, longest: int) -> bytes:
+    """The body of an answer, of at most so many bytes.
+
+    Raises:
+        DownstreamNonsenseError: it is longer, or packed.
+        httpx.HTTPError: it broke off.
+    """
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        # Not asked for. A few kB can be gigabytes once unpacked, before anybody could count.
+        raise DownstreamNonsenseError(service, "the answer is encoded")
+    body = bytearray()
+    # httpx is generators within generators, and an exception of ours would leave the inner ones
+    # to the garbage collector. Cancellation starts at the innermost and closes them all.
+    with trio.CancelScope() as reading:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > longest:
+                reading.cancel("the answer is too long")
+    if len(body) > longest:
+        raise DownstreamNonsenseError(service, "the answer is too long")
+    return bytes(body)
 
 
 def _time_left() -> dict[str, str]:

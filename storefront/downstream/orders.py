@@ -96,6 +96,8 @@ class Order(Answer, frozen=True, kw_only=True):
 
 
 class _Owned(msgspec.Struct, frozen=True, rename="camel"):
+    """What `customer` needs of an order, and no more; as `shopping._Totalled`."""
+
     order_id: UUID
     customer_id: UUID
 

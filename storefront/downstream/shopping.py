@@ -49,6 +49,10 @@ class _Line(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Totalled(msgspec.Struct, frozen=True, rename="camel"):
+    """What `totals` needs of a cart, and no more: a field that nobody asked for must not keep a
+    message from its customer, which `Cart` would.
+    """
+
     cart_id: UUID
     items: list[_Line]
     customer_id: UUID | None = None  # left out for a visitor who has not signed in

@@ -18,6 +18,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId, canonical, customer_id
 from storefront.downstream.commands import PassedOn
 from storefront.errors import BadRequestError, ForbiddenError
+from storefront.web.audit import audit
 from storefront.web.auth import Caller
 from storefront.web.callers import caller_of
 from storefront.web.command_bodies import B, understand
@@ -32,8 +33,6 @@ T = TypeVar("T")
 BODY_PATIENCE = 10
 # A UUID has 36 characters, a hash 64; a service keeps them for a while.
 LONGEST_KEY = 255
-# Characters of a subject in the audit; RFC 7519 sets none, and a directory's ids are below it.
-_LONGEST_SUBJECT = 128
 
 
 class NoSuchThingError(Exception):
@@ -85,7 +84,7 @@ class Errand:
         except ValueError as exc:
             raise BadRequestError("customerId is not a GUID") from exc
         if found != self.customer:
-            audit(self.caller, self.name, found)
+            _audit(self.caller, self.name, found)
             raise ForbiddenError("this is not your data")
         return found
 
@@ -121,7 +120,7 @@ class Errand:
         if owner == self.customer:
             return
         if owner is not None:
-            audit(self.caller, self.name, owner)
+            _audit(self.caller, self.name, owner)
         raise NoSuchThingError
 
 
@@ -137,7 +136,7 @@ def errand_of(name: str, parts: WebParts, commands: Commands) -> Errand:
     caller = caller_of(request, parts.tokens, parts.auth)
     parts.admit(caller)
     if caller.customer is None or "support" in caller.roles:
-        audit(caller, name, None)
+        _audit(caller, name, None)
         raise ForbiddenError("commands are for customers themselves")
     return Errand(
         name=name,
@@ -175,14 +174,6 @@ def _guid(named: str) -> str:
         raise NoSuchThingError from exc
 
 
-def audit(caller: Caller, command: str, customer: CustomerId | None) -> None:
+def _audit(caller: Caller, command: str, customer: CustomerId | None) -> None:
     """One line on who wanted to change what is not theirs."""
-    log.info(
-        "audit",
-        action="command",
-        command=command,
-        outcome="refused",
-        by=(caller.subject or caller.customer or "")[:_LONGEST_SUBJECT],
-        customer=customer,
-        roles=sorted(caller.roles),
-    )
+    audit(caller, "command", customer, command=command, outcome="refused")

@@ -15,6 +15,7 @@ import httpx
 import trio
 
 from storefront.downstream.connecting import Connecting
+from storefront.downstream.http import read_bounded
 from storefront.errors import DownstreamNonsenseError, DownstreamUnavailableError, SettingsError
 
 SERVICE = "keys"
@@ -63,7 +64,7 @@ class JwksSource:
                         "GET", self._url, extensions={"trace": connecting.trace}
                     ) as response,
                 ):
-                    return await _bounded(response)
+                    return await _key_set(response)
             raise DownstreamUnavailableError(SERVICE, "no connection in time", reached=False)
         except (httpx.TransportError, UnicodeError) as exc:
             # UnicodeError: the resolver's word for a host name with an empty or overlong label.
@@ -84,20 +85,7 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-async def _bounded(response: httpx.Response) -> bytes:
+async def _key_set(response: httpx.Response) -> bytes:
     if response.status_code != OK:
         raise DownstreamNonsenseError(SERVICE, f"status {response.status_code}")
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
-        # Not asked for. A few kB can be gigabytes once unpacked, before anybody could count.
-        raise DownstreamNonsenseError(SERVICE, "the answer is encoded")
-    body = bytearray()
-    # httpx is generators within generators, and an exception of ours would leave the inner ones
-    # to the garbage collector. Cancellation starts at the innermost and closes them all.
-    with trio.CancelScope() as reading:
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > LONGEST_SET:
-                reading.cancel("the answer is too long")
-    if len(body) > LONGEST_SET:
-        raise DownstreamNonsenseError(SERVICE, "the answer is too long")
-    return bytes(body)
+    return await read_bounded(SERVICE, response, LONGEST_SET)

@@ -16,6 +16,7 @@ from storefront.errors import AuthenticationError, BadRequestError, StoreUnavail
 from storefront.realtime import turned_away
 from storefront.realtime.body import EventStreamBody, Visit
 from storefront.realtime.stream import Stream
+from storefront.web.audit import audit
 from storefront.web.auth import Caller, whose
 from storefront.web.callers import caller_of
 from storefront.web.keys_ring import KeysAwayError
@@ -23,9 +24,6 @@ from storefront.web.parts import WebParts
 from storefront.web.tickets import read_ticket
 
 log = structlog.get_logger(__name__)
-
-# Characters of a subject in the audit; RFC 7519 sets none, and a directory's ids are below it.
-LONGEST_SUBJECT = 128
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -57,13 +55,7 @@ def sse_routes(parts: WebParts) -> Blueprint:
             return _ended(turned_away.reauthenticate(cursor))
         customer = whose(caller, _asked_for(request))
         if customer != caller.customer:
-            log.info(
-                "audit",
-                action="stream",
-                by=caller.subject[:LONGEST_SUBJECT],
-                customer=customer,
-                roles=sorted(caller.roles),
-            )
+            audit(caller, "stream", customer)
         if request.method == "HEAD":
             # Quart would run the stream for a HEAD, for as long as the connection lives.
             return _ended(b"")

@@ -20,6 +20,7 @@ from storefront.queries.including import NOTHING, OF_LINES, OF_ORDERS, Included,
 from storefront.queries.products import FIRST_PAGE, USUAL_SIZE, Page
 from storefront.queries.rendering import Served
 from storefront.queries.views import Views
+from storefront.web.audit import audit
 from storefront.web.auth import Caller, whose
 from storefront.web.callers import caller_of
 from storefront.web.conditional import pause_after, respond, takes_json
@@ -33,8 +34,6 @@ Id = TypeVar("Id", bound=str)
 Args = TypeVarTuple("Args")
 ById = Callable[[Id, CustomerId | None, Included], Awaitable[Served]]
 
-# Characters of a subject in the audit; RFC 7519 sets none, and a directory's ids are below it.
-_LONGEST_SUBJECT = 128
 # Catalog's categories are a word or two; each one that is asked for has a place in the cache.
 _LONGEST_CATEGORY = 100
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
@@ -166,15 +165,7 @@ class _Desk:
 
 
 def _audit(caller: Caller, view: str, customer: str | None, outcome: str) -> None:
-    log.info(
-        "audit",
-        action="view",
-        view=view,
-        outcome=outcome,
-        by=(caller.subject or caller.customer or "")[:_LONGEST_SUBJECT],
-        customer=customer,
-        roles=sorted(caller.roles),
-    )
+    audit(caller, "view", customer, view=view, outcome=outcome)
 
 
 def _not_found() -> Response:
