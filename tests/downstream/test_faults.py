@@ -216,7 +216,7 @@ async def test_a_service_that_flaps_is_asked_by_few_and_answered_for_in_time():
         finally:
             at_once -= 1
 
-    # It says no faster than yes or slower, as the machine has it: an eighth of noes is enough here.
+    # It says no faster than yes or slower, as the machine has it: an eighth of refusals is enough here.
     sensitive = Patience(share=0.125, pause=0.25, longest=0.5, window=2)
     async with asked(sensitive) as (_, there, callers):
         with trio.move_on_after(2.5):
