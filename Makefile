@@ -104,4 +104,4 @@ lock: $(CREATED) ## write the lock files anew from pyproject.toml
 	$(LOCK)/bin/python -m pip install -qq --disable-pip-version-check $(LOCK_TOOL)
 	$(BIN)/python -c '$(READ_BUILD)' | $(COMPILE) --output-file deploy/requirements.txt pyproject.toml -
 	$(BIN)/python -c '$(READ_BUILD)' | $(COMPILE) --constraint deploy/requirements.txt \
-	  --group test --group lint --output-file tests/requirements.txt pyproject.toml -
+	  --group test --group bench --group lint --output-file tests/requirements.txt pyproject.toml -
