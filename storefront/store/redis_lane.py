@@ -2,9 +2,9 @@
 
 One command per exchange costs this process's one thread about 0.7 ms, one of fifty a tenth of that
 (hazards H22d); with five hundred readers at once that is the difference between a cache that helps
-and one that is too slow to be asked. So a few carriers go back and forth, each with all that waits when
-it leaves. What is asked again while it waits is asked once; what has left already is not joined,
-for its answer may be from before the one who asks.
+and one that is too slow to be asked. So a few carriers go back and forth, each with all that waits
+when it leaves. What is asked again while it waits is asked once; what has left already is not
+joined, for its answer may be from before the one who asks.
 """
 
 from __future__ import annotations
