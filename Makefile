@@ -42,9 +42,9 @@ run: $(RUNNABLE) ## a working shop in the browser, no other server needed
 serve: $(RUNNABLE) ## production: RabbitMQ and a key are set by STOREFRONT_* variables
 	$(BIN)/storefront serve
 
-# pytest's closing line is the last thing said: nothing may follow it here.
+# Two halves side by side (tests/conftest.py). pytest's closing line is the last thing said: nothing may follow it here.
 test: $(TESTABLE) install-servers ## every test, against real RabbitMQ, Redis, nginx and Chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 # -s shows how far it is. Of the last test a dump of stacks after two minutes would say nothing.
 ledger: $(TESTABLE) install-servers ## nothing lost, nothing twice: 20,000 messages through every fault, on Redis and on SQLite

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 SYSTEM_TESTS = Path(__file__).parent / "system"
 SERVERS = {
@@ -23,6 +25,8 @@ SERVERS = {
     "nginx": "nginx",
     "Chromium": "chromium",
 }
+# System tests that mostly wait, whatever else the machine does: they go with the others, see `Halves`.
+PATIENT = ("test_broker_faults.py", "test_browser_returns.py", "test_store_faults.py")
 UNDER_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 # No deadline anywhere: on a busy machine it would measure the neighbours. A build server tries the same examples
@@ -60,6 +64,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SYSTEM_TESTS in item.path.parents:
             item.add_marker("system")
+
+
+class Halves(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """The tests in two halves of about the same length, for two processes (`-n 2`).
+
+    Those that measure time are all in one half: none of them ever runs beside another, only beside tests to which
+    nothing matters but their outcome.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return (
+            "system" if file.startswith("tests/system/") and not file.endswith(PATIENT) else "rest"
+        )
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's own hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return Halves(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
