@@ -1,7 +1,8 @@
-"""What is worth remembering of an event once it has been sent: small, per cart, order and shipment.
+"""What is worth remembering of an event once it has been sent: small, per thing it is about.
 
-Facts let a view show a shipment that Fulfillment offers no query for, and find a customer's cart. A
-late message never overwrites a newer fact: the moment it happened decides, not the moment it came.
+Facts let a view show a shipment that Fulfillment offers no query for, and a payment that Payments
+offers none for, and find a customer's cart. A late message never overwrites a newer fact: the
+moment it happened decides, not the moment it came.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from storefront.domain.events import (
     StorefrontEvent,
 )
 
-FactKind = Literal["cart", "order", "shipment", "return"]
+FactKind = Literal["cart", "order", "payment", "shipment", "return"]
+
+# An order's status told by an event, as Payments would put it (contracts.md 1.2, 1.2b and 2.5). A
+# refund that failed leaves the money taken.
+_PAID = {
+    "PaymentAuthorized": "Authorized",
+    "PaymentCaptured": "Captured",
+    "PaymentFailed": "Failed",
+    "Refunded": "Refunded",
+    "RefundFailed": "Captured",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +40,7 @@ class Fact:
             the cart in `state`.
         state: the cart's id, or the last status.
         detail: the tracking number of a shipment, where there is one.
-        order: the order a shipment or a return belongs to.
+        order: the order a payment, a shipment or a return belongs to.
         occurred_at: seconds since 1970 (UTC), as the service said.
     """
 
@@ -64,6 +75,21 @@ def fact_of(event: StorefrontEvent) -> Fact:
         detail=event.details,
         order=event.order_id,
         occurred_at=at,
+    )
+
+
+def payment_of(event: StorefrontEvent) -> Fact | None:
+    """What an event says of an order's payment; None of most. A thing of its own, for the order's
+    status goes on to other matters and the money stays where it is.
+    """
+    if not isinstance(event, OrderStatusChanged) or event.new_status not in _PAID:
+        return None
+    return Fact(
+        kind="payment",
+        id=event.order_id,
+        state=_PAID[event.new_status],
+        order=event.order_id,
+        occurred_at=event.occurred_at.at.timestamp(),
     )
 
 

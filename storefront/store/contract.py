@@ -18,13 +18,15 @@
    it is durable. An announcement may be lost (a follower then reads the log); an event may not.
 
 6. What ails one customer holds nobody else: where a store cannot take an event for its own sake
-   (the keys of its customer are not as the store left them) it says so of that event, with Refused,
-   and records the others.
+   (the keys of its customer are not as the store left them), or for that of the one server of
+   several that has its customer's keys, it says so of that event, with Refused, and records the
+   others.
 7. A ticket is spent once, by one asker in one process, and not after its time.
 
 Time is an argument: `now` is in seconds since 1970 on the caller's clock. All methods may raise
 StoreUnavailableError, and then nothing is known to have happened: asking again is right, and a
-repeated `record` is made harmless by its message ids.
+repeated `record` is made harmless by its message ids. A caller that is cancelled leaves at once,
+and knows as little.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ class Recording:
         customer: whose log it goes to.
         payload: the event as one line of JSON; opaque to the store.
         fact: what to remember of it.
+        also: what it says of a second thing, likewise.
         traceparent: the W3C trace context it came with, carried along for the browser's refetch.
     """
 
@@ -71,6 +74,7 @@ class Recording:
     customer: CustomerId
     payload: bytes
     fact: Fact | None = None
+    also: Fact | None = None
     traceparent: str | None = None
 
 
@@ -104,7 +108,8 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What a store could not take for its own sake; nothing of it was written.
+    """What a store could not do for one customer's (or one order's) sake, or for that of the server
+    which has its keys. Nothing of it is known to have been done: asking again is right.
 
     Attributes:
         kind: one word, for a metric.
@@ -170,8 +175,10 @@ class Store(Protocol):
 
     async def heads(
         self, customers: Collection[CustomerId], *, now: float
-    ) -> Mapping[CustomerId, Position]:
-        """The heads of those of the customers who have a numbering, in one round trip."""
+    ) -> Mapping[CustomerId, Position | Refused]:
+        """The heads of those of the customers who have a numbering, in one round trip; Refused of
+        whom it cannot be said.
+        """
         ...
 
     async def place(
@@ -182,8 +189,8 @@ class Store(Protocol):
         """
         ...
 
-    async def owner(self, order: OrderId, *, now: float) -> CustomerId | None:
-        """Whose order it is, where it was placed."""
+    async def owner(self, order: OrderId, *, now: float) -> CustomerId | Refused | None:
+        """Whose order it is, where it was placed; Refused where it cannot be said of this one."""
         ...
 
     async def facts(self, customer: CustomerId, *, now: float) -> Sequence[Fact]:

@@ -47,8 +47,8 @@ class Log:
             traceparent=recording.traceparent,
         )
         self.entries.append(entry)
-        if recording.fact is not None:
-            self._remember(recording.fact, now)
+        for fact in filter(None, (recording.fact, recording.also)):
+            self._remember(fact, now)
         return entry
 
     def since(self, cursor: Position, *, limit: int, max_bytes: int) -> Slice:

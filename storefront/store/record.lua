@@ -1,6 +1,7 @@
 -- Records events of one customer, in order. KEYS 4: the customer's facts (a hash). ARGV from 5 on:
 -- the generation to come, the channel, the customer as the announcement names them; then of each
--- event its message's digest, the entry, the thing its fact is about ("" for none), the fact.
+-- event its message's digest, the entry, and of two facts the thing it is about ("" for none), the
+-- fact.
 --
 -- Answers "<announced> <epoch> <seq> <seq> ...", 0 for a message that was known.
 
@@ -82,11 +83,12 @@ if not at then
   at, length = start(), 0
 end
 local answers, announcements = {}, {}
-for i = 8, #ARGV, 4 do
+for i = 8, #ARGV, 6 do
   if redis.call('ZADD', KEYS[3], 'NX', at.seq + 1, ARGV[i]) == 1 then
     at.seq = at.seq + 1
     redis.call('RPUSH', KEYS[2], ARGV[i + 1])
     if ARGV[i + 2] ~= '' then remember(ARGV[i + 2], ARGV[i + 3]) end
+    if ARGV[i + 4] ~= '' then remember(ARGV[i + 4], ARGV[i + 5]) end
     answers[#answers + 1] = number(at.seq)
     announcements[#announcements + 1] = CUSTOMER .. at.epoch .. ' ' .. number(at.seq) .. ' ' .. ARGV[i + 1]
   else

@@ -10,7 +10,8 @@ hear of by announcement, and so does the one that recorded it: one way, one orde
                      rest; redis_codec: how things are spelled; redis_refusals: whose fault a no is
     redis_scripts    what Redis runs: numbering, record, since, position, renew, place (.lua)
     redis_heads      the memory that a Redis which lost its own is held against
-    redis_routes     which server is asked; redis_server: question and answer with one
+    redis_routes     which server is asked, and what becomes of the others when one is gone;
+                     redis_map: who has what; redis_server: question and answer with one
     redis_follower   announcements; redis_survey: whether what is there is durable
 """
 
@@ -30,6 +31,7 @@ from storefront.domain.ids import CustomerId, OrderId
 from storefront.domain.positions import Position
 from storefront.errors import StoreUnavailableError
 from storefront.store.contract import Entry, Listener, Recording, Refused, Slice
+from storefront.store.redis_codec import UnreadableError
 from storefront.store.redis_counts import Counts
 from storefront.store.redis_follower import Follower
 from storefront.store.redis_heads import Heads
@@ -92,8 +94,17 @@ class RedisStore:
         self, batch: Sequence[Recording], *, now: float
     ) -> Sequence[Entry | Refused | None]:
         answers: list[Entry | Refused | None] = []
+        # Whoever was refused must not be taken with a later part of the batch.
+        stopped: dict[CustomerId, Refused] = {}
         for start in range(0, len(batch), BATCH):
-            answers += await self._ask(self._questions.record(batch[start : start + BATCH], now))
+            part = batch[start : start + BATCH]
+            asked = [each for each in part if each.customer not in stopped]
+            found = iter(await self._ask(self._questions.record(asked, now)) if asked else ())
+            for each in part:
+                answer = stopped.get(each.customer) or next(found)
+                if isinstance(answer, Refused):
+                    stopped[each.customer] = answer
+                answers.append(answer)
         return answers
 
     async def since(
@@ -104,13 +115,14 @@ class RedisStore:
         )
 
     async def position(self, customer: CustomerId, *, now: float) -> Position:
-        return (await self._ask(self._questions.positions([customer], now)))[customer]
+        (found,) = (await self._ask(self._questions.positions([customer], now))).values()
+        return self._taken(found)
 
     async def heads(
         self, customers: Collection[CustomerId], *, now: float
-    ) -> Mapping[CustomerId, Position]:
+    ) -> Mapping[CustomerId, Position | Refused]:
         asked = list(dict.fromkeys(customers))
-        heads: dict[CustomerId, Position] = {}
+        heads: dict[CustomerId, Position | Refused] = {}
         for start in range(0, len(asked), BATCH):
             found = await self._ask(self._questions.heads(asked[start : start + BATCH], now))
             heads |= found.heads
@@ -126,7 +138,7 @@ class RedisStore:
             answers += await self._ask(self._things.place(owners[start : start + BATCH], now))
         return answers
 
-    async def owner(self, order: OrderId, *, now: float) -> CustomerId | None:
+    async def owner(self, order: OrderId, *, now: float) -> CustomerId | Refused | None:
         return await self._ask(self._things.owner(order, now))
 
     async def facts(self, customer: CustomerId, *, now: float) -> Sequence[Fact]:
@@ -144,7 +156,7 @@ class RedisStore:
         return ticket
 
     async def spend_ticket(self, ticket: bytes, *, now: float) -> bytes | None:
-        return await self._ask(self._things.spend_ticket(ticket, now))
+        return self._taken(await self._ask(self._things.spend_ticket(ticket, now)))
 
     async def follow(
         self,
@@ -178,18 +190,31 @@ class RedisStore:
         except StoreUnavailableError as exc:
             self._fail(kind_of(exc.__cause__) if exc.__cause__ else "timeout")
             raise
-        except ValueError as exc:
+        except (ValueError, UnreadableError) as exc:
             self._fail("unreadable")
             raise StoreUnavailableError(f"Redis holds what we did not write: {exc}") from exc
+
+    def _taken(self, answer: T | Refused) -> T:
+        """The answer to a question about one customer only.
+
+        Raises:
+            StoreUnavailableError: it was refused.
+        """
+        if isinstance(answer, Refused):
+            self._counts.failures += 1
+            raise StoreUnavailableError(answer.detail)
+        return answer
 
     def _fail(self, kind: str) -> None:
         self._counts.failures += 1
         self._counts.refusals[kind] += 1
 
     async def _exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
-        with trio.move_on_after(ANSWER_WITHIN):
+        with trio.move_on_after(ANSWER_WITHIN) as scope:
             async with self._room:
-                replies: Sequence[Reply] = await aio_as_trio(self._routes.ask_aio)(commands)
+                # Both shores have one clock: the loop's is Trio's.
+                ask = aio_as_trio(self._routes.ask_aio)
+                replies: Sequence[Reply] = await ask(commands, scope.deadline)
                 return replies
         self._counts.timeouts += 1
         raise StoreUnavailableError(f"Redis did not answer within {ANSWER_WITHIN:g} s")

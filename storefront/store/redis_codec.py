@@ -14,6 +14,7 @@ import msgspec
 from storefront.domain.facts import Fact
 from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
+from storefront.errors import StoreError
 from storefront.store.contract import Entry, Recording
 
 # Recorded at, the length of the trace context; the same in since.lua and record.lua.
@@ -26,7 +27,7 @@ _NO_DETAIL = -1
 _CUSTOMER = Struct(">H")
 
 
-class UnreadableError(ValueError):
+class UnreadableError(StoreError):
     """Something in Redis is not as we wrote it."""
 
 

@@ -47,7 +47,7 @@ class Question(Generic[T_co]):
 class HeadsFound:
     """Heads, and whose script must be run: they are behind, or asked for after a long time."""
 
-    heads: Mapping[CustomerId, Position]
+    heads: Mapping[CustomerId, Position | Refused]
     to_ask: Sequence[CustomerId]
 
 
@@ -120,18 +120,22 @@ class LogQuestions:
 
     def positions(
         self, customers: Sequence[CustomerId], now: float
-    ) -> Question[Mapping[CustomerId, Position]]:
+    ) -> Question[Mapping[CustomerId, Position | Refused]]:
         """Everybody's head, of a numbering that starts here if there is none."""
         commands = [
             self._scripts.position.call(_log_keys(customer), self._opening(customer, now))
             for customer in customers
         ]
 
-        def read(replies: Sequence[Reply]) -> Mapping[CustomerId, Position]:
-            return {
-                customer: self.seen(customer, Position(epoch.decode(), int(seq)))
-                for customer, (epoch, seq) in zip(customers, replies, strict=True)
-            }
+        def read(replies: Sequence[Reply]) -> Mapping[CustomerId, Position | Refused]:
+            heads: dict[CustomerId, Position | Refused] = {}
+            for customer, reply in zip(customers, replies, strict=True):
+                if isinstance(reply, Refused):
+                    heads[customer] = reply
+                else:
+                    epoch, seq = reply
+                    heads[customer] = self.seen(customer, Position(epoch.decode(), int(seq)))
+            return heads
 
         return Question(commands, read)
 
@@ -145,13 +149,11 @@ class LogQuestions:
             commands.append(Command(key, question, refusable=True))
 
         def read(replies: Sequence[Reply]) -> HeadsFound:
-            heads: dict[CustomerId, Position] = {}
+            heads: dict[CustomerId, Position | Refused] = {}
             to_ask = []
             for customer, reply in zip(customers, replies, strict=True):
                 if isinstance(reply, Refused):
-                    # One that is broken must not keep the others from theirs: no news of it.
-                    if known[customer].epoch:
-                        heads[customer] = known[customer]
+                    heads[customer] = reply
                     continue
                 epoch, seq, touched = reply
                 if None in reply:
@@ -184,6 +186,7 @@ class LogQuestions:
                 codec.digest(recording.message_id),
                 codec.entry_bytes(recording, now),
                 *codec.fact_bytes(recording.fact, now),
+                *codec.fact_bytes(recording.also, now),
             )
         return self._scripts.record.call([*_log_keys(customer), Keys.of(customer).facts], arguments)
 

@@ -1,9 +1,9 @@
 """What a Redis says when it does not do what it was asked, and whose fault that is. PURE.
 
-Nearly everything is the server's trouble: no memory, a replica, a full disk, a slot without an
-owner. It concerns everybody and passes as a whole. But a key of a wrong type, or one that makes a
-script stumble, is one customer's (or one order's): it stays until a person has mended it, and must
-hold nobody else.
+Nearly everything is the server's trouble: no memory, a replica, a full disk. It concerns everybody
+who has keys there, and passes as a whole; a slot without an owner, or in two halves, likewise those
+who have keys in it. But a key of a wrong type, or one that makes a script stumble, is one
+customer's (or one order's): it stays until a person has mended it, and must hold nobody else.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from redis.exceptions import ResponseError
 from storefront.store.contract import Refused
 
 WRONG_TYPE, SCRIPT_ERROR = "wrong-type", "script-error"
+# What is refused for the keys' own sake.
+OWN = frozenset({WRONG_TYPE, SCRIPT_ERROR})
 
 _KINDS = {
     "WRONGTYPE": WRONG_TYPE,
@@ -41,7 +43,11 @@ _STUMBLED = re.compile(r"user_script|Error running script")
 
 
 def kind_of(error: BaseException | None) -> str:
-    """The refusal in a word, for a metric; "unreachable" where it is no answer of a Redis."""
+    """The refusal in a word, for a metric; "timeout" or "unreachable" where there was no answer of
+    a Redis.
+    """
+    if isinstance(error, TimeoutError):
+        return "timeout"
     text = str(error)
     found = _CODE.search(f"{getattr(error, 'status_code', None) or ''} {text}")
     if found is not None:
@@ -54,4 +60,9 @@ def kind_of(error: BaseException | None) -> str:
 def refused(error: ResponseError) -> Refused | None:
     """The refusal of one command for its keys' sake; None where it is the server's trouble."""
     kind = kind_of(error)
-    return Refused(kind, str(error)) if kind in {WRONG_TYPE, SCRIPT_ERROR} else None
+    return Refused(kind, str(error)) if kind in OWN else None
+
+
+def is_of_slot(error: ResponseError) -> bool:
+    """Whether it is the trouble of one slot of a cluster, and not of the server that says so."""
+    return kind_of(error) == "cluster" and "slot" in str(error)

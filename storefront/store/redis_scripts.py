@@ -64,7 +64,8 @@ class Command:
         key: decides the server.
         words: the command.
         text: where the command is a script, its text.
-        refusable: whether a refusal for its keys' sake is an answer and not a failure of all.
+        refusable: whether a refusal for its keys' sake, or for the sake of the one server of
+            several that has them, is an answer and not a failure of all.
     """
 
     key: str
@@ -114,7 +115,7 @@ class Scripts:
         numbering = written + script_text("numbering")
         self.record = Script(numbering + script_text("record"), refusable=True)
         self.since = Script(numbering + script_text("since"))
-        self.position = Script(numbering + script_text("position"))
+        self.position = Script(numbering + script_text("position"), refusable=True)
         self.renew = Script(written + script_text("renew"))
         self.place = Script(written + script_text("place"), refusable=True)
 

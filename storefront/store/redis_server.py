@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import trio
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -20,7 +21,9 @@ from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from storefront.errors import SettingsError, StoreUnavailableError
 from storefront.store.redis_counts import Counts
+from storefront.store.redis_rest import Standing
 from storefront.store.redis_scripts import Argument
+from storefront.telemetry import tracing
 
 # Seconds to a connection; an exchange that needs one must still be answered in time.
 CONNECT_WITHIN = 0.25
@@ -46,9 +49,16 @@ _OURS: dict[str, Any] = {
 
 
 class Server:
-    """A server by its address. At most as many connections as there are exchanges at once."""
+    """A server by its address. At most as many connections as there are exchanges at once.
+
+    Attributes:
+        standing: how those who ask it have fared, where it is one of several.
+        fell_silent: set, and then another, when one of them got no answer.
+    """
 
     def __init__(self, pool: ConnectionPool, counts: Counts) -> None:
+        self.standing = Standing()
+        self.fell_silent = trio.Event()
         self._pool = pool
         self._counts = counts
         # The one used last is used next, so that after a burst the others are closed by the server
@@ -92,6 +102,12 @@ class Server:
         options = self._pool.connection_kwargs
         return str(options.get("path") or f"{self.host}:{options.get('port', 6379)}")
 
+    def silent(self, why: BaseException, now: float) -> None:
+        """Note that it did not answer."""
+        self.standing.gone(why, now)
+        self.fell_silent.set()
+        self.fell_silent = trio.Event()
+
     async def exchange_aio(self, commands: Sequence[tuple[Argument, ...]]) -> list[Reply]:
         """Send all commands in one go; one reply for each.
 
@@ -102,17 +118,18 @@ class Server:
             StoreUnavailableError: no connection, or it broke. Any of the commands may have been
                 done.
         """
-        try:
-            connection = await self._take_idle_aio()
-            if connection is not None:
-                try:
-                    return await self._exchange_aio(connection, commands)
-                except RedisConnectionError:
-                    self._counts.retries += 1
-                    await self.hang_up_aio()
-            return await self._exchange_aio(_make(self._pool), commands)
-        except WIRE_ERRORS as exc:
-            raise StoreUnavailableError(f"Redis at {self!r}: {exc}") from exc
+        with self._span(commands):
+            try:
+                connection = await self._take_idle_aio()
+                if connection is not None:
+                    try:
+                        return await self._exchange_aio(connection, commands)
+                    except RedisConnectionError:
+                        self._counts.retries += 1
+                        await self.hang_up_aio()
+                return await self._exchange_aio(_make(self._pool), commands)
+            except WIRE_ERRORS as exc:
+                raise StoreUnavailableError(f"Redis at {self!r}: {exc}") from exc
 
     async def subscribe_aio(self, *channels: bytes) -> AbstractConnection:
         """A connection that has all of these confirmed; the caller's own, to be closed by it.
@@ -131,6 +148,18 @@ class Server:
         """Close the connections that are not in use."""
         while self._idle:
             await close_aio(self._idle.pop())
+
+    def _span(self, commands: Sequence[tuple[Argument, ...]]) -> tracing.span:
+        # Not what is said: there are customers' ids in the keys, and their events behind them.
+        name = str(commands[0][0]) if len(commands) == 1 else "PIPELINE"
+        about: dict[str, tracing.Value] = {
+            "db.system.name": "redis",
+            "db.namespace": str(self.database),
+            "db.operation.name": name,
+            "db.operation.batch.size": len(commands),
+            "server.address": self.host,
+        }
+        return tracing.span(name, "client", attributes=about, only_within=True)
 
     async def _take_idle_aio(self) -> AbstractConnection | None:
         while self._idle:

@@ -11,6 +11,7 @@ from storefront.domain.ids import CustomerId, OrderId
 from storefront.store import redis_codec as codec
 from storefront.store.contract import FACT_LIFE, FACTS_KEPT, OWNER_LIFE, Refused, stamped
 from storefront.store.redis_questions import Question, token
+from storefront.store.redis_refusals import OWN
 from storefront.store.redis_scripts import Command, Keys, Scripts, order_key, ticket_key
 from storefront.store.redis_server import Reply
 from storefront.store.tickets import digest_of
@@ -39,15 +40,14 @@ class ThingQuestions:
 
         return Question(commands, read)
 
-    def owner(self, order: OrderId, now: float) -> Question[CustomerId | None]:
+    def owner(self, order: OrderId, now: float) -> Question[CustomerId | Refused | None]:
         """Whose order it is."""
         key = order_key(order)
 
-        def read(replies: Sequence[Reply]) -> CustomerId | None:
+        def read(replies: Sequence[Reply]) -> CustomerId | Refused | None:
             (found,) = replies
             if isinstance(found, Refused):
-                # What stands there is not ours, and says nothing of the order.
-                return None
+                return found
             placed_at, _, customer = (found or b"").partition(b" ")
             if not customer or now - float(placed_at) > OWNER_LIFE:
                 return None
@@ -88,15 +88,18 @@ class ThingQuestions:
         kept = f"{until!r} ".encode() + content
         return Question([Command(key, ("SET", key, kept, "PX", life))], lambda _: None)
 
-    def spend_ticket(self, ticket: bytes, now: float) -> Question[bytes | None]:
+    def spend_ticket(self, ticket: bytes, now: float) -> Question[bytes | Refused | None]:
         """It, to one asker. Where the answer is lost on its way the ticket is spent all the same:
         rather nobody than two.
         """
         key = ticket_key(digest_of(ticket))
 
-        def read(replies: Sequence[Reply]) -> bytes | None:
+        def read(replies: Sequence[Reply]) -> bytes | Refused | None:
             (found,) = replies
+            if isinstance(found, Refused) and found.kind not in OWN:
+                return found
             if found is None or isinstance(found, Refused):
+                # What stands there is not ours, and no ticket.
                 return None
             until, _, content = found.partition(b" ")
             return bytes(content) if now < float(until) else None

@@ -1,25 +1,28 @@
 """The store in one SQLite file, for one process: the default.
 
 Trio's side of it. Nothing here waits for a disk: what is written goes through `Commits` to the
-writer's thread, what is read through the reader's, and neither waits for the other.
+writer's thread, what is read through the reader's, and neither waits for the other. A caller whose
+time is over leaves at once, however long the disk takes; the thread goes on, and until it has come
+back its connection is nobody else's.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 import trio
 
 from storefront.domain.facts import Fact
 from storefront.domain.ids import CustomerId, OrderId
 from storefront.domain.positions import Position
-from storefront.errors import SettingsError, StoreError, StoreUnavailableError
+from storefront.errors import SettingsError, StoreUnavailableError
 from storefront.store import sqlite_file
 from storefront.store.contract import HEAD_LEEWAY, Entry, Recording, Slice
 from storefront.store.followers import Followed
@@ -32,11 +35,19 @@ from storefront.store.sqlite_reader import Head, Reader
 from storefront.store.tickets import Tickets
 from storefront.telemetry.metrics import Reading
 
+log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
+
+# Seconds for what is under way when the store is closed, and again for closing the file, which
+# copies the WAL into it; more than BUSY_SECONDS. At the bound a thread is left alone with the file
+# and the lock on it: it closes them when the disk lets it, or they go with the process. Nothing of
+# it was acknowledged.
+CLOSED_WITHIN = 3.0
 
 
 class SqliteStore(Followed):
-    """See `contract.Store`. Opened by `open_sqlite_store`.
+    """See `contract.Store`. Opened by `open_sqlite_store`, which runs `commits` beside it.
 
     Of a batch that raises, nothing was recorded. A transaction that failed was rolled back by
     SQLite: it is never in doubt within the process, so there is nothing to announce as lost.
@@ -46,18 +57,18 @@ class SqliteStore(Followed):
 
     def __init__(self, ledger: Ledger, reader: Reader, path: Path) -> None:
         super().__init__()
-        self._commits = Commits(ledger, self._settle)
+        self.commits = Commits(ledger, self._settle)
         self._reader = reader
         self._path = path
         self._thread = trio.CapacityLimiter(1)
         self._generations = Generations(_tokens())
         # In memory, because nobody else has this file: a commit each would buy nothing.
         self._tickets = Tickets()
+        # When was asked for numberings whose row does not say so yet.
         self._asked: dict[CustomerId, float] = {}
-        self._keeping = False
 
     async def record(self, batch: Sequence[Recording], *, now: float) -> Sequence[Entry | None]:
-        return await self._commits.write(partial(Ledger.record, batch=batch, now=now))
+        return await self.commits.write(partial(Ledger.record, batch=batch, now=now))
 
     async def since(
         self, customer: CustomerId, cursor: Position, *, now: float, limit: int, max_bytes: int
@@ -65,9 +76,8 @@ class SqliteStore(Followed):
         head, entries = await self._read(
             partial(self._reader.since, customer, cursor, now=now, limit=limit, max_bytes=max_bytes)
         )
-        if head is None or lapsed(head.touched, now):
+        if head is None or not self._alive({customer: head}, now):
             return Slice(resumable=False, entries=(), head=await self._start(customer, now))
-        await self._keep({customer: head}, now)
         return Slice(resumable=entries is not None, entries=entries or (), head=head.position)
 
     async def position(self, customer: CustomerId, *, now: float) -> Position:
@@ -78,16 +88,12 @@ class SqliteStore(Followed):
         self, customers: Collection[CustomerId], *, now: float
     ) -> Mapping[CustomerId, Position]:
         found = await self._read(partial(self._reader.heads, customers))
-        alive = {
-            customer: head for customer, head in found.items() if not lapsed(head.touched, now)
-        }
-        await self._keep(alive, now)
-        return {customer: head.position for customer, head in alive.items()}
+        return self._alive(found, now)
 
     async def place(
         self, owners: Sequence[tuple[OrderId, CustomerId]], *, now: float
     ) -> Sequence[None]:
-        return await self._commits.write(partial(Ledger.place, owners=owners, now=now))
+        return await self.commits.write(partial(Ledger.place, owners=owners, now=now))
 
     async def owner(self, order: OrderId, *, now: float) -> CustomerId | None:
         return await self._read(partial(self._reader.owner, order, now=now))
@@ -112,7 +118,7 @@ class SqliteStore(Followed):
         return self._tickets.spend(ticket, now=now)
 
     def readings(self) -> Iterable[Reading]:
-        return self._commits.counts.readings()
+        return self.commits.counts.readings()
 
     def _settle(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -121,40 +127,40 @@ class SqliteStore(Followed):
 
     async def _read(self, question: Callable[[], T]) -> T:
         def ask() -> T:
-            with sqlite_file.sqlite_errors(self._path):
+            with self._reader.busy, sqlite_file.sqlite_errors(self._path):
                 return question()
 
-        return await trio.to_thread.run_sync(ask, limiter=self._thread)
+        # Abandoned, the thread keeps its place in the limiter until it is back.
+        return await trio.to_thread.run_sync(ask, limiter=self._thread, abandon_on_cancel=True)
 
     async def _start(self, customer: CustomerId, now: float) -> Position:
-        return await self._commits.write(partial(Ledger.head, customer=customer, now=now))
+        return await self.commits.write(partial(Ledger.head, customer=customer, now=now))
 
-    async def _keep(self, heads: Mapping[CustomerId, Head], now: float) -> None:
-        """See to it that a numbering which is asked for lives on.
+    def _alive(self, found: Mapping[CustomerId, Head], now: float) -> dict[CustomerId, Position]:
+        """The heads that have not lapsed; and see to it that their numberings live on.
 
         Not with every question, which would cost a commit: only when the last time written down is
-        so long ago that HEAD_LEEWAY would not make up for it, once a day and customer. In the
-        morning all of them come at once: one of those who ask writes for all that asked so far, and
-        only that one waits. What is asked meanwhile is written with the next question of anybody.
+        so long ago that HEAD_LEEWAY would not make up for it, once a day and customer. Nobody waits
+        for that commit. It comes before all that is written later; if it fails, the next question
+        does it again.
         """
-        for customer, head in heads.items():
-            if now - head.touched > HEAD_LEEWAY:
-                self._asked[customer] = now
-        if self._keeping:
-            return
-        self._keeping = True
-        try:
-            await self.write_down_questions()
-        finally:
-            self._keeping = False
-
-    async def write_down_questions(self) -> None:
-        """Write down for which numberings was asked; see `_keep`. Never fails the question."""
-        asked, self._asked = self._asked, {}
+        alive: dict[CustomerId, Position] = {}
+        asked: dict[CustomerId, float] = {}
+        for customer, head in found.items():
+            touched = max(head.touched, self._asked.get(customer, head.touched))
+            if not lapsed(touched, now):
+                alive[customer] = head.position
+                if now - touched > HEAD_LEEWAY:
+                    asked[customer] = now
         if asked:
-            # Shielded, because they are the others' questions as well.
-            with trio.CancelScope(shield=True), suppress(StoreError):
-                await self._commits.write(partial(Ledger.keep, asked=asked))
+            self._asked |= asked
+            self.commits.note(partial(Ledger.keep, asked=asked), partial(self._kept, asked))
+        return alive
+
+    def _kept(self, asked: Mapping[CustomerId, float]) -> None:
+        for customer, now in asked.items():
+            if self._asked.get(customer) == now:
+                del self._asked[customer]
 
 
 @asynccontextmanager
@@ -176,12 +182,17 @@ async def open_sqlite_store(
     resources, ledger, reader = await trio.to_thread.run_sync(_open, path, window, kept_ids)
     store = SqliteStore(ledger, reader, path)
     try:
-        yield store
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.commits.run)
+            try:
+                yield store
+            finally:
+                store.commits.close(within=CLOSED_WITHIN)
     finally:
-        # Bounded by one commit and one copy of the WAL into the file.
-        with trio.CancelScope(shield=True):
-            await store.write_down_questions()
-            await trio.to_thread.run_sync(resources.close)
+        with trio.move_on_after(CLOSED_WITHIN, shield=True) as scope:
+            await trio.to_thread.run_sync(resources.close, abandon_on_cancel=True)
+        if scope.cancelled_caught:
+            log.warning("the log's file is left to a disk that does not answer", path=str(path))
 
 
 def _open(path: Path, window: float, kept_ids: int) -> tuple[ExitStack, Ledger, Reader]:
@@ -189,13 +200,15 @@ def _open(path: Path, window: float, kept_ids: int) -> tuple[ExitStack, Ledger, 
     with ExitStack() as stack:
         stack.enter_context(held_alone(path))
         try:
-            writer = stack.enter_context(closing(sqlite_file.open_writer(path)))
-            reader = stack.enter_context(closing(sqlite_file.open_reader(path)))
+            writer = sqlite_file.open_writer(path)
+            ledger = Ledger(writer, path, window=window, kept_ids=kept_ids)
+            stack.callback(ledger.close)
+            reader = Reader(sqlite_file.open_reader(path), window=window)
+            stack.callback(reader.close)
         except StoreUnavailableError as exc:
             # Later it is waited for; at the start the operator is there to hear of it.
             raise SettingsError(f"STOREFRONT_DATA_DIR: {exc}") from exc
-        ledger = Ledger(writer, path, window=window, kept_ids=kept_ids)
-        return stack.pop_all(), ledger, Reader(reader, window=window)
+        return stack.pop_all(), ledger, reader
 
 
 def _tokens() -> Callable[[], str]:

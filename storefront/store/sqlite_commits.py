@@ -1,8 +1,8 @@
 """Group commit: one transaction at a time, and everybody who waits for it shares the next.
 
-The first of those who wait becomes the one who commits for all. That needs no task of its own, so
-a store is a thing and not a nursery, and whoever wants something written is there to hear how it
-went.
+One task of the store makes the transactions, and whoever wants something written waits for it to
+say how it went. So a disk that hangs holds that task and its thread, and nobody else: a caller may
+leave at any moment. What had not begun goes with it; what had is finished, and announced.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class _Job:
+    """`over` is called when it is settled; `heard`: whether anybody is there to hear how."""
+
     work: Callable[[Ledger], Any]
-    done: bool = False
+    over: Callable[[], None]
+    heard: bool
     answer: Any = None
-    failure: StoreError | None = None
+    failure: Exception | None = None
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ class CommitCounts:
 
 
 class Commits:
-    """The only way to the ledger.
+    """The only way to the ledger. `run` must run beside it.
 
     Args:
         ledger: what is written to.
@@ -70,50 +73,104 @@ class Commits:
         self.counts = CommitCounts()
         self._ledger = ledger
         self._settled = settled
-        self._turn = trio.Lock()
         self._thread = trio.CapacityLimiter(1)
-        # Ordered, and bounded by those who wait here.
+        # Ordered, and bounded by those who wait here and what the store notes.
         self._waiting: dict[_Job, None] = {}
+        self._came = trio.Event()
+        # Shielded: whoever stops the shop, what has begun is finished and announced first.
+        self._lifetime = trio.CancelScope(shield=True)
+        self._closed = False
+
+    async def run(self) -> None:
+        """Commit until closed. A bug in what was written for one who left goes up from here."""
+        try:
+            with self._lifetime:
+                while self._waiting or not self._closed:
+                    if self._waiting:
+                        await self._commit()
+                    else:
+                        self._came = trio.Event()
+                        await self._came.wait()
+        finally:
+            self._closed = True
+            left, self._waiting = tuple(self._waiting), {}
+            _settle(left, failure=_closed())
+
+    def close(self, *, within: float) -> None:
+        """Have `run` end once all that waits is committed, or after so many seconds all the same:
+        then a thread is left in the middle of a transaction.
+        """
+        self._closed = True
+        self._lifetime.deadline = trio.current_time() + within
+        self._came.set()
 
     async def write(self, work: Callable[[Ledger], T]) -> T:
         """Have it done and committed.
 
-        A caller that is cancelled while it waits for its turn takes its work with it; once a
-        transaction has begun it is finished, and announced, whoever may still be there to see it.
+        A caller that is cancelled leaves at once. Before the transaction has begun it takes its
+        work with it; afterwards nobody can tell it whether the work was done.
 
         Raises:
-            StoreUnavailableError: it was not done, nor was what shared the transaction.
-            StoreCorruptError: likewise, nor will it ever be.
+            StoreUnavailableError: it was not done, nor was what shared the transaction; or, of a
+                store that was closed meanwhile, it may have been.
+            StoreCorruptError: it was not done, nor will it ever be.
         """
-        job = _Job(work)
-        self._waiting[job] = None
+        # Once it is put somebody may begin with it before this task is told to leave.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        done = trio.Event()
+        job = _Job(work, done.set, heard=True)
+        self._put(job)
         try:
-            async with self._turn:
-                if not job.done:
-                    await self._commit()
+            await done.wait()
         finally:
+            job.heard = False
             self._waiting.pop(job, None)
-        if job.failure is not None:
+        if isinstance(job.failure, StoreError):
             raise type(job.failure)(*job.failure.args) from job.failure
+        if job.failure is not None:
+            raise job.failure
         return cast("T", job.answer)
+
+    def note(self, work: Callable[[Ledger], None], over: Callable[[], None]) -> None:
+        """Have it done and committed, before all that is put later, without waiting. `over` is
+        called when it was, or when it failed, which nobody hears of.
+        """
+        self._put(_Job(work, over, heard=False))
+
+    def _put(self, job: _Job) -> None:
+        if self._closed:
+            _settle([job], failure=_closed())
+            return
+        self._waiting[job] = None
+        self._came.set()
 
     async def _commit(self) -> None:
         jobs = tuple(self._waiting)
         self._waiting.clear()
         began = trio.current_time()
         try:
-            # Shielded: from here to the announcement nothing may come between. How long that can
-            # last is SQLite's wait for a lock and the disk.
-            with trio.CancelScope(shield=True):
-                answers, entries = await trio.to_thread.run_sync(
-                    self._ledger.transact, [job.work for job in jobs], limiter=self._thread
-                )
+            # Not cancelled but by the end of our lifetime: from here to the announcement nothing
+            # may come between. How long that can last is SQLite's wait for a lock and the disk.
+            answers, entries = await trio.to_thread.run_sync(
+                self._ledger.transact,
+                [job.work for job in jobs],
+                limiter=self._thread,
+                abandon_on_cancel=True,
+            )
         except StoreError as exc:
             self.counts.refusals[kind_of(exc)] += 1
             _settle(jobs, failure=exc)
             return
+        except Exception as exc:
+            # A bug, and whose is not known: the first one hears of it, the others may try again.
+            _settle(jobs[1:], failure=StoreUnavailableError("what shared the transaction failed"))
+            heard = jobs[0].heard
+            _settle(jobs[:1], failure=exc)
+            if not heard:
+                raise
+            return
         except BaseException:
-            _settle(jobs, failure=StoreUnavailableError("what shared the transaction failed"))
+            _settle(jobs, failure=_closed())
             raise
         self.counts.commits += 1
         self.counts.seconds += trio.current_time() - began
@@ -122,10 +179,14 @@ class Commits:
         self._settled(entries)
 
 
+def _closed() -> StoreUnavailableError:
+    return StoreUnavailableError("the log is closed")
+
+
 def _settle(
-    jobs: Sequence[_Job], answers: Sequence[Any] = (), *, failure: StoreError | None = None
+    jobs: Sequence[_Job], answers: Sequence[Any] = (), *, failure: Exception | None = None
 ) -> None:
     for job, answer in zip(jobs, answers or [None] * len(jobs), strict=True):
-        job.done = True
         job.answer = answer
         job.failure = failure
+        job.over()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ class Ledger:
     def __init__(
         self, connection: sqlite3.Connection, path: Path, *, window: float, kept_ids: int
     ) -> None:
+        # Held by the thread that is in here, which its caller may not have waited for.
+        self._busy = threading.Lock()
         self._connection = connection
         self._path = path
         self._sweep = Sweep(window=window, kept_ids=kept_ids)
@@ -69,7 +72,7 @@ class Ledger:
             StoreCorruptError: likewise, nor will it ever be.
         """
         self._under_way = _Transaction()
-        with sqlite_errors(self._path):
+        with self._busy, sqlite_errors(self._path):
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 answers = [each(self) for each in work]
@@ -79,6 +82,11 @@ class Ledger:
                 self._undo()
                 raise
         return answers, [entry for _, entry in self._under_way.recorded]
+
+    def close(self) -> None:
+        """Close the connection, once nobody is in here."""
+        with self._busy:
+            self._connection.close()
 
     def record(self, batch: Sequence[Recording], now: float) -> Sequence[Entry | None]:
         """See `contract.Store.record`; the whole batch at once."""
@@ -117,8 +125,8 @@ class Ledger:
             return None
         numbering.seq = seq
         self._touch(customer, numbering, now)
-        if recording.fact is not None:
-            sqlite_facts.remember(self._connection, customer, recording.fact, now)
+        for fact in filter(None, (recording.fact, recording.also)):
+            sqlite_facts.remember(self._connection, customer, fact, now)
         entry = Entry(
             customer=customer,
             position=numbering.head,

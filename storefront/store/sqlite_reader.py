@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -40,11 +41,17 @@ class Head:
 
 
 class Reader:
-    """What can be asked of the file. `window` is the contract's."""
+    """What can be asked of the file, by who holds `busy`. `window` is the contract's."""
 
     def __init__(self, connection: sqlite3.Connection, *, window: float) -> None:
+        self.busy = threading.Lock()
         self._connection = connection
         self._window = window
+
+    def close(self) -> None:
+        """Close the connection, once no thread is in here that was not waited for."""
+        with self.busy:
+            self._connection.close()
 
     def heads(self, customers: Collection[CustomerId]) -> Mapping[CustomerId, Head]:
         """The heads of those who have one, lapsed or not."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storefront.domain import events, messages
-from storefront.domain.facts import fact_of, merged, supersedes
+from storefront.domain.facts import fact_of, merged, payment_of, supersedes
 from storefront.domain.ids import NOBODY, CustomerId
 from storefront.domain.translate import (
     NAMESPACE,
@@ -405,3 +405,32 @@ def test_a_late_fact_does_not_overwrite_a_newer_one_and_a_tracking_number_is_not
     assert not supersedes(first, later)
     assert merged(later, first).detail == "1Z999AA10123456784"
     assert merged(later, None) is later
+
+
+# Contracts.md sections 1.2 and 1.2b, in the words of 2.5; a refund that failed leaves the money taken.
+PAID = {
+    "Payments.PaymentAuthorized": "Authorized",
+    "Payments.PaymentCaptured": "Captured",
+    "Payments.PaymentFailed": "Failed",
+    "Payments.RefundCompleted": "Refunded",
+    "Payments.RefundFailed": "Captured",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "body"), [row[:2] for row in GOLDEN + MORE], ids=[row[0] for row in GOLDEN + MORE]
+)
+def test_only_what_payments_say_is_remembered_of_a_payment(name, body):
+    row = translation_of(NAMESPACE + name)
+    made = row.event(messages.decode(row.message, body.encode()), KNOWN)
+    found = payment_of(made)
+    assert (found and found.state) == PAID.get(name)
+    if found is not None:
+        # A thing of its own, and no older or newer than the order's status that came with it.
+        status = fact_of(made)
+        assert (found.kind, found.id, found.order) == ("payment", ORDER, ORDER)
+        assert (status.kind, status.id, status.occurred_at) == ("order", ORDER, found.occurred_at)
+
+
+def test_every_message_about_a_payment_has_a_golden_body():
+    assert set(PAID) == {row.name for row in TRANSLATIONS if row.name.startswith("Payments.")}

@@ -12,6 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from storefront.domain.facts import Fact
 from storefront.domain.ids import CustomerId, OrderId
 from storefront.domain.positions import Position
@@ -54,6 +56,7 @@ def event(
     *,
     message: str | None = None,
     fact: Fact | None = None,
+    also: Fact | None = None,
 ) -> Recording:
     """A recording; its message id is its payload unless told."""
     text = str(payload)
@@ -62,6 +65,7 @@ def event(
         customer=CustomerId(customer),
         payload=text.encode(),
         fact=fact,
+        also=also,
     )
 
 
@@ -104,3 +108,10 @@ async def known(store: Store, message: str, *, now: float) -> bool:
     """Whether a message of this id is taken for a repetition (and if not, it is recorded)."""
     (answer,) = await put(store, event("again", message=message), now=now)
     return answer is None
+
+
+async def eventually(condition: Callable[..., Any], within: float = 5.0) -> None:
+    """Wait until something is so."""
+    with trio.fail_after(within):
+        while not condition():
+            await trio.sleep(0.005)

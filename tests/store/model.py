@@ -72,8 +72,8 @@ class Model:
         assert answer == expected
         log.entries.append(answer)
         log.ids.append((recording.message_id, now))
-        if recording.fact is not None:
-            self.facts.setdefault(recording.customer, []).append((now, recording.fact))
+        for fact in filter(None, (recording.fact, recording.also)):
+            self.facts.setdefault(recording.customer, []).append((now, fact))
 
     def read(
         self, customer: str, cursor: Position, found: Slice, *, now: float, limit: int, size: int

@@ -100,9 +100,22 @@ async def test_facts_are_their_own_customers(store):
     assert await facts_of(store, BOB) == [cart("c2", at=20)]
 
 
+async def test_an_event_may_say_something_of_two_things(store):
+    order = Fact(kind="order", id=ORDER, state="PaymentCaptured", occurred_at=10)
+    paid = Fact(kind="payment", id=ORDER, state="Captured", order=ORDER, occurred_at=10)
+    await put(
+        store, event("m", fact=order, also=paid), event("n"), event("o", also=cart("c", at=9))
+    )
+    found = await facts_of(store)
+    assert sorted(found, key=lambda fact: fact.kind) == [cart("c", at=9), order, paid]
+    reserved = Fact(kind="order", id=ORDER, state="InventoryReserved", occurred_at=11)
+    await put(store, event("p", fact=reserved))
+    assert await facts_of(store) == [reserved, paid, cart("c", at=9)]
+
+
 async def test_a_dropped_repetition_leaves_no_fact(store):
     await put(store, event("m", fact=cart("c1", at=10)))
-    await put(store, event("m", fact=cart("c2", at=20)))
+    await put(store, event("m", fact=cart("c2", at=20), also=shipment(at=20)))
     assert await facts_of(store) == [cart("c1", at=10)]
 
 

@@ -48,6 +48,7 @@ recordings = st.builds(
     customer=customers,
     payload=st.binary(max_size=20),
     fact=st.none() | facts,
+    also=st.none() | facts,
     traceparent=st.sampled_from([None, "00-1-2-01"]),
 )
 # The edges of all that lapses, and what lies between.

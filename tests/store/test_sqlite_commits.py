@@ -24,6 +24,7 @@ from tests.store.kit import (
     ORDER,
     event,
     events,
+    eventually,
     numbers,
     open_sqlite,
     payloads,
@@ -63,7 +64,7 @@ async def writing(store):
         may_end.wait(10)
 
     async def write():
-        await store._commits.write(hold)
+        await store.commits.write(hold)
         for call in ends:
             call()
 
@@ -95,7 +96,7 @@ async def beating():
 def commits(store):
     """The COMMITs of the store from now on."""
     seen = []
-    store._commits._ledger._connection.set_trace_callback(
+    store.commits._ledger._connection.set_trace_callback(
         lambda sql: seen.append(sql) if sql == "COMMIT" else None
     )
     return seen
@@ -188,14 +189,13 @@ async def test_one_who_is_cancelled_during_its_commit_has_recorded_and_it_is_ann
 ):
     ear = Ear()
     await ear.listen(store, nursery)
-    async with trio.open_nursery() as recording:
-        with locked(tmp_path):
+    with locked(tmp_path):
+        async with trio.open_nursery() as recording:
             recording.start_soon(put, store, event("committed"))
             await trio.sleep(0.1)  # in its thread by now, waiting for the lock
             recording.cancel_scope.cancel()
-            await trio.lowlevel.checkpoint()
-            assert ear.heard == []
-        # The nursery ends when the transaction has.
+        assert ear.heard == []
+    await eventually(lambda: ear.heard)
     assert [entry.payload for entry in ear.heard] == [b"committed"]
     start = start_of(await store.position(ALICE, now=NOW))
     assert payloads(await read(store, start)) == ["committed"]
@@ -228,7 +228,7 @@ async def test_a_full_disk_leaves_nothing_behind_and_the_numbers_have_no_hole(st
     (first,) = await put(store, event(1))
     ear = Ear()
     await ear.listen(store, nursery)
-    connection = store._commits._ledger._connection
+    connection = store.commits._ledger._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailableError, match=r"log\.db: database or disk is full"):
@@ -241,7 +241,7 @@ async def test_a_full_disk_leaves_nothing_behind_and_the_numbers_have_no_hole(st
 
 
 async def test_a_full_disk_fails_all_who_shared_and_each_may_try_again(store):
-    connection = store._commits._ledger._connection
+    connection = store.commits._ledger._connection
     await put(store, event(0))
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     failures = []
@@ -281,7 +281,7 @@ async def test_a_bug_in_what_is_written_ends_its_caller_and_strands_nobody(store
 
     async def wrong():
         with pytest.raises(ZeroDivisionError):
-            await store._commits.write(lambda _ledger: 1 / 0)
+            await store.commits.write(lambda _ledger: 1 / 0)
         outcomes.append("wrong")
 
     async def shares():
@@ -299,6 +299,35 @@ async def test_a_bug_in_what_is_written_ends_its_caller_and_strands_nobody(store
     assert entry.position.seq == 1
 
 
+async def test_a_bug_in_what_is_written_for_one_who_left_ends_the_store_and_strands_nobody(
+    tmp_path,
+):
+    begun, may_end = threading.Event(), threading.Event()
+
+    def wrong(_ledger):
+        begun.set()
+        may_end.wait(10)
+        return 1 / 0
+
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with open_sqlite(tmp_path) as store:
+            async with trio.open_nursery() as leaving:
+                leaving.start_soon(store.commits.write, wrong)
+                await trio.to_thread.run_sync(begun.wait, 10)
+                leaving.cancel_scope.cancel()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(refused, store)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                may_end.set()
+                await trio.sleep(10)
+            raise AssertionError("the store ended")
+
+
+async def refused(store):
+    with pytest.raises(StoreUnavailableError):
+        await put(store, event(1))
+
+
 async def test_more_customers_than_are_kept_at_hand_are_numbered_without_holes(
     tmp_path, monkeypatch
 ):
@@ -310,39 +339,48 @@ async def test_more_customers_than_are_kept_at_hand_are_numbered_without_holes(
             answers = await put(store, *batch)
             first, second = [2 * round_ + 1] * 10, [2 * round_ + 2] * 10
             assert [entry.position.seq for entry in answers] == first + second
-            assert len(store._commits._ledger._numberings._at_hand) == 3
+            assert len(store.commits._ledger._numberings._at_hand) == 3
 
 
 async def test_a_hot_customers_event_costs_no_select_of_its_numbering(store):
     await put(store, event(0))
     seen: list[str] = []
-    store._commits._ledger._connection.set_trace_callback(seen.append)
+    store.commits._ledger._connection.set_trace_callback(seen.append)
     await put(store, *events(range(1, 20)))
     assert not [sql for sql in seen if sql.startswith("SELECT") and "WHERE customer" in sql]
 
 
-async def test_of_many_who_ask_on_one_morning_one_waits_and_writes_for_all(store):
+async def test_of_many_who_ask_on_one_morning_nobody_waits_and_one_commit_is_for_all(store):
     customers = [f"c{n}" for n in range(200)]
     await put(store, *(event(n, who) for n, who in enumerate(customers)))
     morning = NOW + 2 * 24 * 3600
-    answered = []
-    all_but_one = trio.Event()
-
-    async def ask(who):
-        answered.append(await store.position(who, now=morning))
-        if len(answered) == len(customers) - 1:
-            all_but_one.set()
-
-    async with trio.open_nursery() as nursery, writing(store):
+    async with writing(store):
         seen = commits(store)
-        for who in customers:
-            nursery.start_soon(ask, who)
         with trio.fail_after(5):
-            await all_but_one.wait()
-    await store.heads(customers, now=morning)
-    assert len(seen) <= 3
+            async with trio.open_nursery() as nursery:
+                for who in customers:
+                    nursery.start_soon(ask_position, store, who, morning)
+            await store.heads(customers, now=morning + 1)  # noted already
+    await put(store, event("behind them"), now=morning)
+    assert len(seen) == 3
     rows = store._reader._connection.execute("SELECT DISTINCT touched FROM numberings").fetchall()
     assert rows == [(morning,)]
+
+
+async def test_what_was_asked_for_lives_on_though_that_is_not_written_down_yet(store):
+    (entry,) = await put(store, event(1))
+    first, second, third = (NOW + number * 6 * 24 * 3600 for number in (1, 2, 3))
+    async with trio.open_nursery() as nursery:
+        async with writing(store):
+            for now in (first, second, third):
+                assert await store.position(ALICE, now=now) == entry.position
+            nursery.start_soon(put_at, store, event(2), third)
+        assert (await read(store, entry.position, now=third)).resumable
+    assert (await store.position(ALICE, now=third)).seq == 2
+
+
+async def put_at(store, recording, now):
+    await put(store, recording, now=now)
 
 
 async def test_questions_that_nobody_wrote_down_are_written_at_the_end(tmp_path):
@@ -375,7 +413,7 @@ async def test_a_question_is_answered_though_it_cannot_be_written_down(tmp_path,
 async def test_commits_are_counted_and_what_the_disk_refused_by_its_kind(store):
     await put(store, event(1))
     await store.place([(f"order {number}", BOB) for number in range(50)], now=NOW)
-    connection = store._commits._ledger._connection
+    connection = store.commits._ledger._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailableError):

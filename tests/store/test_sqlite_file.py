@@ -95,7 +95,7 @@ async def test_only_the_owner_may_read_it(tmp_path):
 
 async def test_a_commit_is_on_the_disk_before_it_returns(tmp_path):
     async with open_sqlite(tmp_path) as store:
-        connection = store._commits._ledger._connection
+        connection = store.commits._ledger._connection
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
@@ -230,6 +230,6 @@ async def test_a_replay_that_was_cut_short_does_not_hold_the_wal(tmp_path, monke
         found = await read(store, start_of(first.position), max_bytes=1)
         assert len(found.entries) == 1
         await put(store, event("later"))
-        writer = store._commits._ledger._connection
+        writer = store.commits._ledger._connection
         (busy, _, _) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         assert not busy

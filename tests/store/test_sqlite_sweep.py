@@ -121,9 +121,9 @@ async def test_what_is_left_of_an_old_numbering_is_never_taken_for_the_new_ones(
     async with open_sqlite(tmp_path) as store:
         for _ in range(3):
             await put(store, *(event(n, message=f"m{n}") for n in range(3)))
-            connection = store._commits._ledger._connection
+            connection = store.commits._ledger._connection
             connection.execute("DELETE FROM numberings")
-            store._commits._ledger._numberings.undo()
+            store.commits._ledger._numberings.undo()
             anew = await store.position(ALICE, now=NOW)
             assert (await read(store, anew)).resumable
             assert list((await read(store, anew)).entries) == []
@@ -133,7 +133,7 @@ async def test_what_is_left_of_an_old_numbering_is_never_taken_for_the_new_ones(
 async def instructions(store, *recordings, now):
     """How many instructions of SQLite's machine a batch takes, to the hundred."""
     ticks: list[int] = []
-    connection = store._commits._ledger._connection
+    connection = store.commits._ledger._connection
     connection.set_progress_handler(partial(ticks.append, 1), 100)
     await put(store, *recordings, now=now)
     connection.set_progress_handler(None, 0)

@@ -9,8 +9,11 @@ from trio_asyncio import current_loop
 
 from storefront.errors import StoreUnavailableError
 from storefront.messaging.amqp import open_island
+from storefront.store.contract import Refused
 from storefront.store.redis import open_redis_store
-from tests.store.kit import KEPT_IDS, WINDOW
+from tests.store.kit import KEPT_IDS, WINDOW, eventually
+
+__all__ = ["eventually"]
 
 # Seconds: an announcement takes about 1 ms, on a machine with nothing else to do.
 HEARD_WITHIN = 5.0
@@ -172,17 +175,16 @@ async def speak(replies, task_status=trio.TASK_STATUS_IGNORED):
 
 
 async def recovered(question, within=5.0):
-    """The answer to a question, asked until there is one."""
+    """The answer to a question, asked until there is one, and nobody is refused."""
     with trio.fail_after(within):
         while True:
-            try:
-                return await question()
-            except StoreUnavailableError:
-                await trio.sleep(0.02)
+            with suppress(StoreUnavailableError):
+                answer = await question()
+                if not refused_in(answer):
+                    return answer
+            await trio.sleep(0.02)
 
 
-async def eventually(condition, within=5.0):
-    """Wait until something is so."""
-    with trio.fail_after(within):
-        while not condition():
-            await trio.sleep(0.005)
+def refused_in(answers):
+    """Those of the answers to a batch that are refusals."""
+    return [each for each in answers if isinstance(each, Refused)] if answers else []

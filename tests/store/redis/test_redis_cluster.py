@@ -9,7 +9,6 @@ import trio
 from redis.crc import key_slot
 
 from storefront.domain.facts import Fact
-from storefront.errors import StoreUnavailableError
 from storefront.store.redis_scripts import Keys
 from tests.store.kit import ALICE, NOW, ORDER, event, events, payloads, put, read, start_of
 from tests.store.redis.kit import eventually, open_store, recovered
@@ -21,6 +20,7 @@ pytestmark = pytest.mark.system
 SLOT = key_slot(Keys.of(ALICE).log.encode())
 SHARE = 16384 // 3 + 1
 CUSTOMERS = [f"c{n:035}" for n in range(100)]
+ELSEWHERE = next(who for who in CUSTOMERS if key_slot(Keys.of(who).log.encode()) != SLOT)
 
 
 def node_of(cluster, customer):
@@ -89,8 +89,9 @@ async def test_a_slot_that_moves_is_followed_and_nothing_is_lost_or_doubled(clus
         await put(store, event("begun"))
         # Some are here and some are there: no script can run until that is over.
         move.move(Keys.of(ALICE).log)
-        with pytest.raises(StoreUnavailableError):
-            await put(store, event("torn"))
+        refused, other = await put(store, event("torn"), event("b", ELSEWHERE))
+        assert refused.kind == "cluster"
+        assert other.payload == b"b", "whose slot is whole"
         move.move(*move.keys())
         await put(store, event("torn"), event("asked"))
         assert store.statistics().redirections > 0
@@ -129,9 +130,8 @@ async def test_a_node_that_is_gone_stops_its_customers_until_it_is_back(own_clus
     async with open_store(own_cluster.url) as store:
         await put(store, *events([1, 2]))
         node.kill()
-        with pytest.raises(StoreUnavailableError):
-            await put(store, event(3))
-        await recovered(partial(put, store, event("b", other)))
+        refused, there = await put(store, event(3), event("b", other))
+        assert (refused.kind, there.payload) == ("unreachable", b"b")
         await node.start()
         await recovered(partial(put, store, event(3)), within=15)
         start = start_of(await store.position(ALICE, now=NOW))
@@ -170,8 +170,8 @@ async def test_a_node_that_is_gone_is_not_asked_for_what_another_has_taken_over(
         getattr(gone, how)()
         for number in {0, 1, 2} - {move.source}:
             move.tell(number, "NODE", move.target)
-        with pytest.raises(StoreUnavailableError):
-            await put(store, event("there"))
+        (refused,) = await put(store, event("there"))
+        assert refused.kind in {"unreachable", "timeout"}
         await recovered(partial(put, store, event("there")), within=3)
         start = start_of(await store.position(ALICE, now=NOW))
         assert payloads(await read(store, start)) == ["there"]

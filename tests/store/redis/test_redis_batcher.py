@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from storefront.store.redis_lane import CARRIERS, LOAD, MOST_WAITING, Lane
+from storefront.store.redis_batcher import CARRIERS, LOAD, MOST_WAITING, Batcher
 from storefront.store.redis_rest import PAUSE, Rest
 from storefront.store.redis_scripts import Command
 
@@ -27,19 +27,19 @@ class Server:
 
 
 async def opened(nursery, server, within=60.0, patience=60.0):
-    lane = Lane(server.exchange, within=within, patience=patience)
-    nursery.start_soon(lane.run)
+    batcher = Batcher(server.exchange, within=within, patience=patience)
+    nursery.start_soon(batcher.run)
     await wait_all_tasks_blocked()
-    return lane
+    return batcher
 
 
 def command(key):
     return Command(key, ("GET", key))
 
 
-async def asked(lane, names, answers, *, at=0.0):
+async def asked(batcher, names, answers, *, at=0.0):
     async def one(name):
-        answers[name] = await lane.ask(name, [command(name)])
+        answers[name] = await batcher.ask(name, [command(name)])
 
     await trio.sleep_until(at)
     async with trio.open_nursery() as readers:
@@ -49,10 +49,10 @@ async def asked(lane, names, answers, *, at=0.0):
 
 async def test_each_gets_the_replies_to_its_own_question(nursery, autojump_clock):
     server, answers = Server(), {}
-    lane = await opened(nursery, server)
+    batcher = await opened(nursery, server)
 
     async def pair(name):
-        answers[name] = await lane.ask(name, [command(name), command(name + "!")])
+        answers[name] = await batcher.ask(name, [command(name), command(name + "!")])
 
     async with trio.open_nursery() as readers:
         for number in range(200):
@@ -65,8 +65,8 @@ async def test_each_gets_the_replies_to_its_own_question(nursery, autojump_clock
 
 async def test_all_that_waits_goes_together_up_to_a_load(nursery, autojump_clock):
     server, answers = Server(), {}
-    lane = await opened(nursery, server)
-    await asked(lane, [f"{number}" for number in range(300)], answers)
+    batcher = await opened(nursery, server)
+    await asked(batcher, [f"{number}" for number in range(300)], answers)
     assert len(server.loads) <= CARRIERS + -(-300 // LOAD)
     assert max(server.loads) == LOAD
     assert None not in answers.values()
@@ -74,15 +74,15 @@ async def test_all_that_waits_goes_together_up_to_a_load(nursery, autojump_clock
 
 async def test_what_is_asked_again_while_it_waits_is_asked_once(nursery, autojump_clock):
     server, answers = Server(), []
-    lane = await opened(nursery, server)
+    batcher = await opened(nursery, server)
     async with trio.open_nursery() as readers:
         for name in ("one", "other"):
-            readers.start_soon(lane.ask, name, [command(name)])
+            readers.start_soon(batcher.ask, name, [command(name)])
             await trio.sleep(0.25)
         assert len(server.loads) == CARRIERS
 
         async def same():
-            answers.append(await lane.ask("same", [command("same")]))
+            answers.append(await batcher.ask("same", [command("same")]))
 
         for _ in range(50):
             readers.start_soon(same)
@@ -93,21 +93,21 @@ async def test_what_is_asked_again_while_it_waits_is_asked_once(nursery, autojum
 async def test_what_has_left_is_not_joined(nursery, autojump_clock):
     """Its answer may be from before an event that the second reader has heard of."""
     server, early, late = Server(), {}, {}
-    lane = await opened(nursery, server)
+    batcher = await opened(nursery, server)
     async with trio.open_nursery() as readers:
-        readers.start_soon(asked, lane, ["same"], early)
+        readers.start_soon(asked, batcher, ["same"], early)
         await trio.sleep(0.5)
-        await asked(lane, ["same"], late)
+        await asked(batcher, ["same"], late)
     assert (early["same"], late["same"]) == ([("same", 0.0)], [("same", 0.5)])
 
 
 async def test_a_reader_that_leaves_fails_nobody(nursery, autojump_clock):
     server, answers = Server(), {}
-    lane = await opened(nursery, server)
+    batcher = await opened(nursery, server)
     async with trio.open_nursery() as readers:
-        readers.start_soon(asked, lane, ["a"], answers)
+        readers.start_soon(asked, batcher, ["a"], answers)
         with trio.move_on_after(0.5):
-            await lane.ask("b", [command("b")])
+            await batcher.ask("b", [command("b")])
     assert answers == {"a": [("a", 0.0)]}
 
 
@@ -115,44 +115,46 @@ async def test_nobody_waits_longer_for_an_answer_than_is_said_and_the_exchange_g
     nursery, autojump_clock
 ):
     server = Server(takes=0.8)
-    lane = await opened(nursery, server, within=0.3)
-    assert await lane.ask("a", [command("a")]) is None
+    batcher = await opened(nursery, server, within=0.3)
+    assert await batcher.ask("a", [command("a")]) is None
     assert trio.current_time() == 0.3
     await trio.sleep_until(0.81)
     assert server.loads == [1]
     server.takes = 0.2
-    assert await lane.ask("a", [command("a")]) == [("a", 0.81)]
+    assert await batcher.ask("a", [command("a")]) == [("a", 0.81)]
 
 
 async def test_nobody_waits_longer_for_a_carrier_than_is_said(nursery, autojump_clock):
     server, answers = Server(takes=60.0), {}
-    lane = await opened(nursery, server, within=9.0, patience=2.0)
+    batcher = await opened(nursery, server, within=9.0, patience=2.0)
     async with trio.open_nursery() as readers:
         for number in range(CARRIERS):
-            readers.start_soon(asked, lane, [f"{number}"], answers)
+            readers.start_soon(asked, batcher, [f"{number}"], answers)
             await trio.sleep(0.25)
-        assert await lane.ask("waits", [command("waits")]) is None
+        assert await batcher.ask("waits", [command("waits")]) is None
         assert trio.current_time() == pytest.approx(2.5)
 
 
 async def test_trouble_is_no_answer_for_all_of_a_load(nursery, autojump_clock):
     server, answers = Server(), {}
     server.gone = True
-    lane = await opened(nursery, server)
-    await asked(lane, ["a", "b"], answers)
+    batcher = await opened(nursery, server)
+    await asked(batcher, ["a", "b"], answers)
     assert answers == {"a": None, "b": None}
 
 
 async def test_more_than_can_wait_are_told_at_once(nursery, autojump_clock):
     server, answers = Server(takes=1000.0), {}
-    lane = await opened(nursery, server, patience=5.0)
+    batcher = await opened(nursery, server, patience=5.0)
     async with trio.open_nursery() as readers:
-        readers.start_soon(asked, lane, [f"{each}" for each in range(MOST_WAITING)], answers)
+        readers.start_soon(asked, batcher, [f"{each}" for each in range(MOST_WAITING)], answers)
         await trio.sleep(0.5)
         # What the carriers took with them no longer waits.
-        readers.start_soon(asked, lane, [f"then {each}" for each in range(sum(server.loads))], {})
+        readers.start_soon(
+            asked, batcher, [f"then {each}" for each in range(sum(server.loads))], {}
+        )
         await trio.sleep(0.5)
-        assert await lane.ask("one more", [command("one more")]) is None
+        assert await batcher.ask("one more", [command("one more")]) is None
         assert trio.current_time() == 1.0
 
 

@@ -15,6 +15,7 @@ import trio
 
 from storefront.store.redis_scripts import Command
 from storefront.store.redis_server import Reply
+from storefront.telemetry import tracing
 
 Replies = Sequence[Reply]
 Exchange = Callable[[Sequence[Command]], Awaitable[Replies | None]]
@@ -30,16 +31,18 @@ MOST_WAITING = 2000
 class _Waiting:
     """A question and its answer, for any number who ask it."""
 
-    __slots__ = ("answered", "commands", "left", "replies")
+    __slots__ = ("answered", "cause", "commands", "left", "replies")
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.commands = commands
         self.left = trio.Event()
         self.answered = trio.Event()
         self.replies: Replies | None = None
+        # Of the first who asks; the carriers are tasks of nobody's request.
+        self.cause = tracing.here()
 
 
-class Lane:
+class Batcher:
     """Questions of one kind. `run` must run beside it.
 
     Args:
@@ -92,7 +95,8 @@ class Lane:
                 question.left.set()
             try:
                 commands = [command for question in load for command in question.commands]
-                replies = await self._exchange(commands)
+                with tracing.within(*(question.cause for question in load)):
+                    replies = await self._exchange(commands)
                 if replies is not None:
                     _hand_out(load, replies)
             finally:
