@@ -21,7 +21,8 @@ from storefront.downstream.orders import Orders
 from storefront.downstream.services import policy
 from storefront.downstream.shopping import Shopping
 from storefront.messaging.broker import Broker
-from storefront.messaging.dispatch import Dispatcher, Watch
+from storefront.messaging.dispatch import Dispatcher
+from storefront.messaging.outcomes import Watch
 from storefront.messaging.placing import Placing
 from storefront.messaging.recorder import Recorder
 from storefront.settings import MessagingSettings, ServicesSettings, Settings

@@ -4,12 +4,13 @@ Two connections, each made at its first use: one consumes and acknowledges, the 
 rooms behind this door:
 
     amqp_island     the asyncio loop, and the way there and back
-    amqp_line       a connection, made again when it has gone
+    amqp_connection a connection, made again when it has gone
     amqp_topology   what is declared before a queue is consumed
     amqp_session    one life of one subscription
     amqp_aside      what is published beside it: delayed copies, dead letters
     amqp_pulse      whether a silent subscription is still alive
     amqp_message    a message on the wire, to us, and its copy
+    amqp_depths     how many messages wait
     amqp_wire       properties and headers, to the byte
 """
 
@@ -26,9 +27,11 @@ import trio
 from trio_asyncio import aio_as_trio
 
 from storefront.errors import BrokerError
+from storefront.messaging import spans
 from storefront.messaging.amqp_aside import Aside, Parcel
+from storefront.messaging.amqp_connection import CLOSE_TIMEOUT, AmqpConnection
+from storefront.messaging.amqp_depths import waiting_aio
 from storefront.messaging.amqp_island import crossing, open_island
-from storefront.messaging.amqp_line import CLOSE_TIMEOUT, Line
 from storefront.messaging.amqp_message import published
 from storefront.messaging.amqp_session import AmqpSession
 from storefront.messaging.broker import Outgoing, Queue
@@ -44,8 +47,8 @@ class AmqpBroker:
     """See `broker.Broker`. Each subscription has channels of its own, on these connections."""
 
     def __init__(self, url: str) -> None:
-        self._consuming = Line(url, "storefront consuming")
-        self._publishing = Line(url, "storefront publishing")
+        self._consuming = AmqpConnection(url, "storefront consuming")
+        self._publishing = AmqpConnection(url, "storefront publishing")
         self._outbox = Aside(self._publishing)
 
     @asynccontextmanager
@@ -59,10 +62,18 @@ class AmqpBroker:
             await self._end(session, queue)  # noqa: ASYNC102 - shielded and bounded, step by step
 
     async def publish(self, queue: str, message: Outgoing) -> None:
-        properties = published(message)
-        await self._outbox.publish(
-            Parcel(body=message.body, properties=properties, routing_key=queue)
-        )
+        with spans.publishing(queue, only_within=False):
+            properties = published(spans.carrying(message))
+            await self._outbox.publish(
+                Parcel(body=message.body, properties=properties, routing_key=queue)
+            )
+
+    async def waiting(self, queue: Queue) -> tuple[int, int]:
+        """See `watched.Counting`."""
+        # Where it is published, which need not be blocked for a question; the other connection has
+        # deliveries to bring.
+        connection = await self._publishing.connected()
+        return await crossing(waiting_aio, connection, queue)
 
     async def aclose(self) -> None:
         """Close the connections; whatever still uses them hears a BrokerError."""

@@ -18,13 +18,13 @@ from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.exceptions import ChannelInvalidStateError
 
 from storefront.errors import BrokerError
-from storefront.messaging.amqp_island import BROKER_ERRORS, crossing
-from storefront.messaging.amqp_line import (
+from storefront.messaging.amqp_connection import (
     ANSWER_TIMEOUT,
-    Line,
+    AmqpConnection,
     open_channel_aio,
     wait_until_taken_aio,
 )
+from storefront.messaging.amqp_island import BROKER_ERRORS, crossing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,8 @@ class Aside:
     queue's.
     """
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, connection: AmqpConnection) -> None:
+        self._connection = connection
         self._opening = asyncio.Lock()  # one channel at a time is being opened
         self._channel: AbstractChannel | None = None
         self._declared: set[str] = set()
@@ -69,7 +69,7 @@ class Aside:
         """
         if self._closed:
             raise BrokerError("the session was closed")
-        connection = await self._line.connected()
+        connection = await self._connection.connected()
         await crossing(self._publish_aio, connection, parcel)
 
     async def close_aio(self) -> None:
@@ -106,7 +106,7 @@ class Aside:
             if not self._closed and (self._channel is None or self._channel.is_closed):
                 self._channel = await open_channel_aio(connection)
             if self._closed or self._channel is None:
-                # A lane that is still at work for this life. The connection outlives it, and a
+                # Somebody is still at work for this life. The connection outlives it, and a
                 # channel that nobody closes would stay open as long.
                 await self._close_channel_aio()
                 raise ChannelInvalidStateError("the session was closed")

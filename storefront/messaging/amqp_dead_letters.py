@@ -16,8 +16,8 @@ from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from storefront.messaging.amqp import AmqpBroker
+from storefront.messaging.amqp_connection import ANSWER_TIMEOUT, open_channel_aio
 from storefront.messaging.amqp_island import crossing
-from storefront.messaging.amqp_line import ANSWER_TIMEOUT, open_channel_aio
 from storefront.messaging.amqp_message import copied, header
 
 Verdict = Literal["keep", "replay", "drop"]

@@ -17,9 +17,10 @@ from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused
 
 from storefront.errors import BrokerError, QueueHeldError
+from storefront.messaging import spans
 from storefront.messaging.amqp_aside import Aside, Parcel
+from storefront.messaging.amqp_connection import ANSWER_TIMEOUT
 from storefront.messaging.amqp_island import BROKER_ERRORS, crossing
-from storefront.messaging.amqp_line import ANSWER_TIMEOUT
 from storefront.messaging.amqp_message import dead, delayed, delivery_of
 from storefront.messaging.amqp_pulse import Pulse
 from storefront.messaging.amqp_topology import declared_channel_aio
@@ -46,11 +47,15 @@ class AmqpSession:
         self._prefetch = prefetch
         self._aside = aside
         self._pulse = Pulse(prefetch)
-        self._over: BrokerError | None = None
+        self._ended: BrokerError | None = None
         # The broker never has more than `prefetch` out, so this never fills; twice that, to be told
         # if it does.
         self._send, self._receive = trio.open_memory_channel[Delivery](2 * prefetch)
         self._channel: AbstractChannel
+
+    @property
+    def over(self) -> bool:
+        return self._ended is not None
 
     async def receive(self) -> Delivery:
         while True:
@@ -65,22 +70,23 @@ class AmqpSession:
     async def dead_letter(self, delivery: Delivery, why: Mapping[str, str | int]) -> None:
         self._check()
         name = self._queue.dead_letters
-        await self._aside.publish(
-            Parcel(
-                body=delivery.body, properties=dead(delivery, why), exchange=name, routing_key=name
-            )
+        dead_letter = Parcel(
+            body=delivery.body, properties=dead(delivery, why), exchange=name, routing_key=name
         )
+        with spans.publishing(name):
+            await self._aside.publish(dead_letter)
 
     async def delay(self, delivery: Delivery, seconds: int, notes: Mapping[str, str | int]) -> None:
         self._check()
-        await self._aside.publish(
-            Parcel(
-                body=delivery.body,
-                properties=delayed(delivery, notes),
-                routing_key=f"{self._queue.name}.delay.{seconds}s",
-                declare=_delay_arguments(self._queue.name, seconds),
-            )
+        name = f"{self._queue.name}.delay.{seconds}s"
+        copy = Parcel(
+            body=delivery.body,
+            properties=delayed(delivery, notes),
+            routing_key=name,
+            declare=_delay_arguments(self._queue.name, seconds),
         )
+        with spans.publishing(name):
+            await self._aside.publish(copy)
 
     async def reject(self, delivery: Delivery) -> None:
         await crossing(self._reject_aio, delivery)
@@ -116,7 +122,7 @@ class AmqpSession:
         try:
             delivery = await self._receive.receive()
         except trio.EndOfChannel:
-            raise self._over or BrokerError("the subscription is over") from None
+            raise self._ended or BrokerError("the subscription is over") from None
         self._pulse.took(delivery.tag)
         return delivery
 
@@ -131,7 +137,7 @@ class AmqpSession:
         except BrokerError as exc:
             self.hangs = isinstance(exc.__cause__, TimeoutError)
             self._finish(BrokerError("the channel does not answer") if self.hangs else exc)
-            raise self._over or exc from exc
+            raise self._ended or exc from exc
         fault = self._pulse.fault(
             ready=found.message_count or 0, consumers=found.consumer_count or 0
         )
@@ -159,11 +165,11 @@ class AmqpSession:
 
     def _check(self) -> None:
         # The message of a life that is over comes again by itself; a copy would be a second one.
-        if self._over is not None:
-            raise self._over
+        if self._ended is not None:
+            raise self._ended
 
     def _finish(self, error: BrokerError) -> None:
-        self._over = self._over or error
+        self._ended = self._ended or error
         self._send.close()
 
     async def _acknowledge_aio(self, acks: Sequence[Ack]) -> None:

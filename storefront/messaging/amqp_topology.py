@@ -11,7 +11,7 @@ import structlog
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelPreconditionFailed
 
-from storefront.messaging.amqp_line import ANSWER_TIMEOUT, open_channel_aio
+from storefront.messaging.amqp_connection import ANSWER_TIMEOUT, abandon_aio, open_channel_aio
 from storefront.messaging.broker import Queue
 
 log = structlog.get_logger(__name__)
@@ -27,9 +27,16 @@ async def declared_channel_aio(connection: aio_pika.Connection, queue: Queue) ->
         except ChannelPreconditionFailed as exc:
             log.warning("declared differently", queue=queue.name, error=str(exc))
             channel = await open_channel_aio(connection)
-    for exchange in queue.exchanges:
-        found = await channel.get_queue(queue.name, ensure=False)
-        await found.bind(exchange, routing_key="#", timeout=ANSWER_TIMEOUT)
+        except BaseException:
+            await abandon_aio(channel)  # noqa: ASYNC102 - asyncio's: thrown once
+            raise
+    try:
+        for exchange in queue.exchanges:
+            found = await channel.get_queue(queue.name, ensure=False)
+            await found.bind(exchange, routing_key="#", timeout=ANSWER_TIMEOUT)
+    except BaseException:
+        await abandon_aio(channel)  # noqa: ASYNC102 - asyncio's: thrown once
+        raise
     return channel
 
 

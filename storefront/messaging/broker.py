@@ -12,9 +12,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from storefront.telemetry.tracing import Span
+
 # Where a message is parked before it is tried again, in seconds. A short pause first: most messages
 # that cannot be placed came a moment before the OrderPlaced they need.
 DELAYS = (1, 5, 30, 120)
+
+# Seconds a delivery is kept unacknowledged for a cause that may last. RabbitMQ closes the channel
+# on which one has been for half an hour (`consumer_timeout`), and with it the acknowledgements of
+# all that is on it; after this long a copy of it goes into the delay queue instead. So much less,
+# because that may take as long again.
+LONGEST_IN_HAND = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +36,7 @@ class Delivery:
         headers: text and numbers; bytes decoded, anything else left out.
         type, message_id, correlation_id, content_type: the AMQP basic properties, "" where absent.
         redelivered: the broker handed it out before.
+        span: what a trace says of its way through this process, where anybody wants to know.
     """
 
     tag: int
@@ -39,6 +48,7 @@ class Delivery:
     content_type: str = ""
     headers: Mapping[str, str | int] = field(default_factory=dict)
     redelivered: bool = False
+    span: Span | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +91,11 @@ class Ack:
 
 class Session(Protocol):
     """One life of one subscription, exclusive to its queue. Every method may raise BrokerError."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it is known to have ended: then its deliveries come again by themselves."""
+        ...
 
     async def receive(self) -> Delivery:
         """The next message; at most `prefetch` of them are unsettled at any time."""

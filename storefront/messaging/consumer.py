@@ -7,7 +7,7 @@ queue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
@@ -15,9 +15,9 @@ import trio
 from trio_util import wait_any
 
 from storefront.errors import BrokerError, QueueHeldError
-from storefront.messaging.broker import Broker, Delivery, Queue, Session
+from storefront.messaging.broker import Broker, Queue
 from storefront.messaging.dispatch import Dispatcher
-from storefront.messaging.settlement import Settlement
+from storefront.messaging.subscription import Subscription
 
 log = structlog.get_logger(__name__)
 
@@ -26,108 +26,6 @@ HELD_PAUSE = 1.0
 # How long what is in hand may keep the queue waiting once a life is over. A record takes
 # milliseconds; what waits for a neighbour that hangs comes again, to whoever consumes next.
 FINISH_WITHIN = 0.5
-
-
-class Subscription:
-    """One life: receives, and tells the broker what is settled. The dispatcher's `Desk`.
-
-    Attributes:
-        over: set when nothing more is to be received in this life.
-        ended: why; None where it was not the broker.
-        gone: the session is, and nothing can be told to it any more.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self.over = trio.Event()
-        self.ended: BrokerError | None = None
-        self.gone = False
-        self._session = session
-        self._settlement = Settlement()
-        self._changed = trio.Event()
-        self._finishing = False
-
-    def done(self, delivery: Delivery) -> None:
-        self._settlement.settle(delivery.tag)
-        self._changed.set()
-
-    async def refuse(self, delivery: Delivery, why: Mapping[str, str | int]) -> None:
-        try:
-            await self._session.dead_letter(delivery, why)
-        except BrokerError as exc:
-            log.warning("dead letter without a reason", error=str(exc))
-            await self._reject(delivery)
-        else:
-            self.done(delivery)
-
-    async def postpone(
-        self, delivery: Delivery, seconds: int, notes: Mapping[str, str | int]
-    ) -> None:
-        try:
-            await self._session.delay(delivery, seconds, notes)
-        except BrokerError as exc:
-            # Left unsettled, it returns to the queue with the end of this life; which must
-            # therefore come: its place among the prefetched would be taken for as long as we live.
-            log.warning("not postponed", error=str(exc))
-            self._leave(delivery)
-            self._end(exc)
-        else:
-            self.done(delivery)
-
-    async def receive_into(self, dispatcher: Dispatcher) -> None:
-        """Receive until cancelled, or until this life is over."""
-        while True:
-            try:
-                delivery = await self._session.receive()
-            except BrokerError as exc:
-                self.gone = True
-                self._end(exc)
-                return
-            # Cancelled here, the delivery was not taken, and returns to its place in the queue.
-            await dispatcher.wait_for_room()
-            self._settlement.took(delivery.tag)
-            dispatcher.accept(delivery, self)
-
-    async def acknowledge(self) -> None:
-        """Tell the broker what is settled, as it comes, until all is and `finish` was called."""
-        while True:
-            if acks := self._settlement.due():
-                try:
-                    await self._session.acknowledge(acks)
-                except BrokerError as exc:
-                    # What was not told comes again.
-                    self.gone = True
-                    self._end(exc)
-                    return
-            elif self._finishing and not self._settlement.in_hand:
-                return
-            else:
-                await self._changed.wait()
-                self._changed = trio.Event()
-
-    def finish(self) -> None:
-        """Nothing more comes in: `acknowledge` ends when what is in hand is settled."""
-        self._finishing = True
-        self._changed.set()
-
-    async def _reject(self, delivery: Delivery) -> None:
-        try:
-            await self._session.reject(delivery)
-        except BrokerError as exc:
-            # The session is gone with everything in it: the message comes again.
-            self._leave(delivery)
-            self._end(exc)
-        else:
-            self._settlement.drop(delivery.tag)
-            self._changed.set()
-
-    def _leave(self, delivery: Delivery) -> None:
-        self._settlement.leave(delivery.tag)
-        self._changed.set()
-
-    def _end(self, error: BrokerError) -> None:
-        self.ended = self.ended or error
-        self.over.set()
-
 
 State = Literal["unreachable", "consuming", "standing by", "stopped"]
 Tell = Callable[[State], None]

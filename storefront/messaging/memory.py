@@ -1,12 +1,13 @@
 """A broker in this process: for `storefront demo`, and for tests that need no wire.
 
 It keeps the promises of `broker` that a consumer can see: one exclusive consumer per queue,
-prefetch, redelivery of what was not acknowledged in its old place and marked so, delays, dead
-letters with their reasons. Gone with the process.
+prefetch, redelivery of what was not acknowledged in its old place and marked so, an end of what is
+not acknowledged at all, delays, dead letters with their reasons. Gone with the process.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,8 +16,12 @@ from itertools import count
 import trio
 
 from storefront.errors import BrokerError, QueueHeldError
+from storefront.messaging import spans
 from storefront.messaging.broker import DELAYS, Ack, Delivery, Outgoing, Queue
 from storefront.messaging.memory_bus import MemoryBus
+
+# Seconds, as RabbitMQ has it: what is unacknowledged for so long closes its channel.
+CONSUMER_TIMEOUT = 1800.0
 
 
 class MemoryBroker:
@@ -44,7 +49,8 @@ class MemoryBroker:
     async def publish(self, queue: str, message: Outgoing) -> None:
         await trio.lowlevel.checkpoint()
         self._bus.check()
-        self._bus.put(queue, _delivery(queue, message))
+        with spans.publishing(queue, only_within=False):
+            self._bus.put(queue, _delivery(queue, spans.carrying(message)))
 
     @asynccontextmanager
     async def consuming(self, queue: Queue, *, prefetch: int) -> AsyncIterator[MemorySession]:
@@ -60,6 +66,12 @@ class MemoryBroker:
         finally:
             held.held = False
             session.give_back()
+
+    async def waiting(self, queue: Queue) -> tuple[int, int]:
+        """See `watched.Counting`."""
+        await trio.lowlevel.checkpoint()
+        self._bus.check()
+        return self.depth(queue.name), len(self._bus.dead_letters)
 
     @property
     def dead_letters(self) -> list[Delivery]:
@@ -84,19 +96,26 @@ class MemorySession:
         self._queue = queue
         self._prefetch = prefetch
         self._unsettled: dict[int, Delivery] = {}
+        self._patience: dict[int, float] = {}  # of each when it will have been out for too long
         self._tags = count(1)
         self._cuts = bus.cuts
-        self._over: str | None = None
+        self._ended: str | None = None
+
+    @property
+    def over(self) -> bool:
+        return self._bus.cuts != self._cuts or self._ended is not None
 
     async def receive(self) -> Delivery:
         await trio.lowlevel.checkpoint()
         waiting = self._bus.queue(self._queue).waiting
         self._check()
         while not waiting or len(self._unsettled) >= self._prefetch:
-            await self._bus.changed.wait()
+            with trio.move_on_at(next(iter(self._patience.values()), math.inf)):
+                await self._bus.changed.wait()
             self._check()
         delivery = replace(waiting.popleft(), tag=next(self._tags))
         self._unsettled[delivery.tag] = delivery
+        self._patience[delivery.tag] = trio.current_time() + CONSUMER_TIMEOUT
         return delivery
 
     async def acknowledge(self, acks: Sequence[Ack]) -> None:
@@ -111,7 +130,7 @@ class MemorySession:
                 [tag for tag in self._unsettled if tag <= ack.tag] if ack.multiple else [ack.tag]
             )
             for tag in settled:
-                del self._unsettled[tag]
+                self._take(tag)
         self._bus.announce()
 
     async def dead_letter(self, delivery: Delivery, why: Mapping[str, str | int]) -> None:
@@ -129,7 +148,7 @@ class MemorySession:
     async def reject(self, delivery: Delivery) -> None:
         await trio.lowlevel.checkpoint()
         self._check()
-        del self._unsettled[delivery.tag]
+        self._take(delivery.tag)
         self._bus.bury(delivery)
 
     def give_back(self) -> None:
@@ -146,15 +165,20 @@ class MemorySession:
             redelivered=False,
         )
 
+    def _take(self, tag: int) -> None:
+        del self._unsettled[tag], self._patience[tag]
+
     def _finish(self, why: str) -> None:
-        self._over = self._over or why
+        self._ended = self._ended or why
         self._bus.announce()
 
     def _check(self) -> None:
         if self._bus.cuts != self._cuts:
             raise BrokerError("the bus was cut")
-        if self._over is not None:
-            raise BrokerError(self._over)
+        if trio.current_time() >= next(iter(self._patience.values()), math.inf):
+            self._finish("delivery acknowledgement timeout")
+        if self._ended is not None:
+            raise BrokerError(self._ended)
 
 
 def _delivery(queue: str, message: Outgoing) -> Delivery:

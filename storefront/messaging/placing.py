@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
+import trio
+
 from storefront.domain.ids import CustomerId, OrderId
 from storefront.errors import StoreUnavailableError
-from storefront.store.contract import Store
+from storefront.messaging.retrying import pauses
+from storefront.store.contract import Refused, Store
 
 # Orders remembered in memory; at the bound the one unused for longest is asked of the store again.
 REMEMBERED = 50_000
+
+# Seconds a message that names an order only is held, and all behind it, while the log does not
+# say whose it is. At the bound it is put aside, as while Orders is away: then `occurredAt` tells
+# the older from the newer.
+LONGEST_HOLD = 60.0
 
 AskOrders = Callable[[OrderId], Awaitable[CustomerId | None]]
 
@@ -58,24 +66,25 @@ class Placing:
             raise StoreUnavailableError(refused.detail)
 
     async def recall(self, order: OrderId) -> CustomerId | None:
-        """Whose order it is, as the store has it; remembered from now on.
+        """Whose order it is, as the store has it; remembered from now on. None also where the store
+        refuses to say it of this order, which is no reason to hold another: `find` waits for it.
 
         Raises:
             StoreUnavailableError: the store does not answer.
         """
-        customer = await self._store.owner(order, now=self._clock())
-        if customer is not None:
-            self.learn(order, customer)
-        return customer
+        found = await self._ask_store(order)
+        return None if isinstance(found, Refused) else found
 
     async def find(self, order: OrderId) -> CustomerId | None:
         """Whose order it is; None when Orders answered and knows no such order.
 
         Raises:
-            StoreUnavailableError: the store does not answer.
+            StoreUnavailableError: the store does not answer, or refuses.
             DownstreamError: Orders does not.
         """
-        customer = self.remembered(order) or await self.recall(order)
+        customer = self.remembered(order) or await self._ask_store(order)
+        if isinstance(customer, Refused):
+            raise StoreUnavailableError(customer.detail)
         if customer is None:
             customer = await self._ask_orders(order)
             if customer is None:
@@ -83,3 +92,31 @@ class Placing:
             await self.keep(order, customer)
             self.learn(order, customer)
         return customer
+
+    async def _ask_store(self, order: OrderId) -> CustomerId | Refused | None:
+        found = await self._store.owner(order, now=self._clock())
+        if found is not None and not isinstance(found, Refused):
+            self.learn(order, found)
+        return found
+
+
+async def patiently(
+    ask: Callable[[OrderId], Awaitable[CustomerId | None]], order: OrderId
+) -> CustomerId | None:
+    """Whose order it is, where the log may be away for a moment.
+
+    Waited for here, in its queue: what is put aside is passed by what comes behind it, and while
+    the log is away that could not be recorded either.
+
+    Raises:
+        StoreUnavailableError: the log has not answered for LONGEST_HOLD.
+        DownstreamError: Orders was asked, and does not answer.
+    """
+    pause, until = pauses(), trio.current_time() + LONGEST_HOLD
+    while True:
+        try:
+            return await ask(order)
+        except StoreUnavailableError:
+            if trio.current_time() >= until:
+                raise
+        await trio.sleep(next(pause))

@@ -19,9 +19,9 @@ class RecorderCounts:
         repetitions: messages that were in the log already.
         failures: batches that the store did not take, each time anew.
         refusals: messages that it refused for their own sake, by kind, each time anew.
-        put_off: messages that were given to the delay queue.
+        put_off: messages that the delay queue took.
         held: messages that wait here.
-        lines: customers and orders of whom something was refused.
+        refused_keys: customers and orders of whom something was refused.
         away: whether the store took nothing when last asked.
     """
 
@@ -32,7 +32,7 @@ class RecorderCounts:
     refusals: Counter[str] = field(default_factory=Counter)
     put_off: int = 0
     held: int = 0
-    lines: int = 0
+    refused_keys: int = 0
     away: bool = False
 
     def readings(self) -> Iterable[Reading]:
@@ -60,5 +60,5 @@ class RecorderCounts:
         words = "Refused messages that wait unacknowledged."
         yield "storefront_recorder_held", words, none, self.held
         words = "Customers of whom something is refused."
-        yield "storefront_recorder_refused_customers", words, none, self.lines
+        yield "storefront_recorder_refused_customers", words, none, self.refused_keys
         yield "storefront_recorder_store_away", "1 while the store takes nothing.", none, self.away

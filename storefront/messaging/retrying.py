@@ -1,4 +1,4 @@
-"""When a message that cannot be placed yet is tried again, and what is written on it. Pure.
+"""When what cannot be done yet is tried again, and what is written on a message meanwhile. Pure.
 
 *Answered but unknown* counts: ten attempts within ten minutes, then it is a dead letter.
 *Unreachable* does not count: it is not the message's fault, and waits up to a day.
@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from storefront.messaging.broker import Delivery
@@ -19,6 +19,17 @@ TURNS = "x-storefront-turns"
 AFTER_UNKNOWN = (1, 1, 5, 5, 30, 30, 120, 120, 120, 120)
 AFTER_UNREACHABLE = (1, 5, 5, 30)
 LONGEST_WAIT = 24 * 3600.0
+
+# Seconds between two questions to a log, or to a broker, that is away for a moment.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+
+
+def pauses() -> Iterator[float]:
+    """0.1 s, doubling to 5 s, without an end."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(pause * 2, LONGEST_PAUSE)
 
 
 @dataclass(frozen=True, slots=True)

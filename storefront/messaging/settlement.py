@@ -14,7 +14,8 @@ class Settlement:
     """The books of one session: tags come in rising order, and are settled in any."""
 
     def __init__(self) -> None:
-        self._open: dict[int, bool] = {}  # tag -> settled, in the order of arrival
+        # tag -> settled, in the order of arrival; None for one that was left, and is in the way.
+        self._open: dict[int, bool | None] = {}
         self._singly: list[int] = []
         self.in_hand = 0  # deliveries that are not settled yet
 
@@ -23,24 +24,33 @@ class Settlement:
         self._open[tag] = False
         self.in_hand += 1
 
-    def settle(self, tag: int) -> None:
-        """A delivery is done with: its event is in the log, or it needs none."""
-        if self._open.get(tag) is False:
-            self._open[tag] = True
-            self._singly.append(tag)
-            self.in_hand -= 1
+    def is_open(self, tag: int) -> bool:
+        """Whether it is still to be settled."""
+        return self._open.get(tag) is False
+
+    def settle(self, tag: int) -> bool:
+        """A delivery is done with: its event is in the log, or it needs none. False where it was
+        before.
+        """
+        if not self.is_open(tag):
+            return False
+        self._open[tag] = True
+        self._singly.append(tag)
+        self.in_hand -= 1
+        return True
 
     def drop(self, tag: int) -> None:
         """A delivery that was rejected: the broker has let go of its tag, and to name it again
         would end the channel.
         """
-        if self._open.get(tag) is False:
+        if self.is_open(tag):
             del self._open[tag]
             self.in_hand -= 1
 
     def leave(self, tag: int) -> None:
         """A delivery is not waited for any more, and not acknowledged: it comes again."""
-        if self._open.get(tag) is False:
+        if self.is_open(tag):
+            self._open[tag] = None
             self.in_hand -= 1
 
     def due(self) -> list[Ack]:

@@ -6,6 +6,7 @@ import itertools
 import json
 import uuid
 from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -21,9 +22,10 @@ from storefront.messaging.dispatch import Dispatcher
 from storefront.messaging.envelope import wolverine
 from storefront.messaging.memory import MemoryBroker
 from storefront.messaging.placing import Placing
-from storefront.messaging.recorder import Recorder
+from storefront.messaging.recorder import HELD, Recorder
 from storefront.store.memory import MemoryStore
 from storefront.supervise import keep_running
+from tests.store.faulty import FaultyStore
 
 EPOCH = 1_790_000_000.0
 QUEUE = Queue(name="storefront-notifications", arguments={}, dead_letters="dead")
@@ -66,10 +68,12 @@ class Office:
     """A consumer at work."""
 
     broker: MemoryBroker
-    store: MemoryStore
+    store: FaultyStore
     neighbours: Neighbours
     stopping: trio.Event
     left: trio.Event
+    recorder: Recorder
+    dispatcher: Dispatcher | None = None
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     states: list[str] = field(default_factory=list)
     recorded: list = field(default_factory=list)
@@ -141,26 +145,44 @@ def clock() -> float:
     return EPOCH + trio.current_time()
 
 
+# Deliveries that may be in hand: twice the prefetch.
+IN_HAND = 200
+
+
 @pytest.fixture
 async def office(nursery):
-    store = MemoryStore(
-        window=300.0, kept_ids=200, token=(f"e{n}" for n in itertools.count()).__next__
+    store = FaultyStore(
+        MemoryStore(window=300.0, kept_ids=200, token=(f"e{n}" for n in itertools.count()).__next__)
     )
-    broker, neighbours = MemoryBroker(), Neighbours()
+    async with open_office(nursery, store, MemoryBroker(), Neighbours()) as made:
+        yield made
+    nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_office(
+    nursery: trio.Nursery,
+    store: FaultyStore,
+    broker: MemoryBroker,
+    neighbours: Neighbours,
+    *,
+    held: int = HELD,
+):
+    """Everything from the broker to the store, at work in the nursery."""
     stopping, left = trio.Event(), trio.Event()
-    made = Office(broker, store, neighbours, stopping, left)
-    recorder = Recorder(store, clock=clock, room=100)
-    dispatcher = Dispatcher(
+    recorder = Recorder(store, clock=clock, room=100, held=held)
+    made = Office(broker, store, neighbours, stopping, left, recorder)
+    made.dispatcher = Dispatcher(
         recorder=recorder,
         placing=Placing(store, ask_orders=neighbours.customer, clock=clock),
         ask_shopping=neighbours.totals,
         watch=made,
         clock=clock,
-        in_hand=200,
+        in_hand=IN_HAND,
     )
     nursery.start_soon(broker.run)
     nursery.start_soon(recorder.run)
-    await nursery.start(dispatcher.run)
+    await nursery.start(made.dispatcher.run)
     await nursery.start(partial(store.follow, made.recorded.extend, lambda: None))
 
     async def consume() -> None:
@@ -168,7 +190,7 @@ async def office(nursery):
             stand_by,
             broker,
             QUEUE,
-            dispatcher,
+            made.dispatcher,
             prefetch=100,
             stopping=stopping,
             tell=made.states.append,
@@ -179,4 +201,3 @@ async def office(nursery):
     nursery.start_soon(consume)
     await trio.testing.wait_all_tasks_blocked()
     yield made
-    nursery.cancel_scope.cancel()

@@ -21,7 +21,7 @@ from pamqp import decode
 from pamqp.header import ContentHeader
 
 from storefront.errors import BrokerError
-from storefront.messaging import amqp, amqp_aside, amqp_line, amqp_session, amqp_wire
+from storefront.messaging import amqp, amqp_aside, amqp_connection, amqp_session, amqp_wire
 from storefront.messaging.amqp_aside import Aside
 from storefront.messaging.amqp_island import crossing
 from storefront.messaging.amqp_message import AmqpDelivery, delivery_of
@@ -39,6 +39,11 @@ def incoming(tag: int, **properties) -> SimpleNamespace:
 
 
 DELIVERY = delivery_of(QUEUE.name, incoming(1))
+
+
+async def at_once() -> None:
+    """The broker answers without delay."""
+    await asyncio.sleep(0)
 
 
 class Underlay:
@@ -85,6 +90,7 @@ class Channel:
         return SimpleNamespace()
 
     async def declare_queue(self, *_args, **_kwargs) -> SimpleNamespace:
+        await self._connection.declared()
         return SimpleNamespace(bind=self._accept)
 
     get_queue = declare_queue
@@ -103,10 +109,11 @@ class Channel:
 
 
 class Connection:
-    def __init__(self, answer=lambda: asyncio.sleep(0), ready=lambda: asyncio.sleep(0)) -> None:
-        self.answer = answer
+    def __init__(self, answer=None, ready=None, declared=None) -> None:
+        self.answer = answer or at_once
+        self.declared = declared or at_once
         self.channels: list[Channel] = []
-        self.transport = SimpleNamespace(ready=ready)
+        self.transport = SimpleNamespace(ready=ready or at_once)
 
     def channel(self, **_kinds: bool) -> Channel:
         self.channels.append(Channel(self))
@@ -238,6 +245,19 @@ async def test_a_channel_that_opens_while_its_session_is_closed_does_not_stay_op
     assert connection.open == 0
 
 
+@pytest.mark.parametrize("where", ["answer", "declared"])
+async def test_a_channel_whose_opening_is_broken_off_does_not_stay_open(where):
+    """The connection lives on, and nobody would know of it."""
+    connection = Connection(**{where: lambda: asyncio.sleep(3600)})
+    async with amqp.open_island():
+        session = session_on(connection)
+        with trio.move_on_after(0.05) as scope:
+            await crossing(session.open_aio)
+        assert scope.cancelled_caught
+    assert len(connection.channels) == 1
+    assert connection.open == 0
+
+
 async def test_a_delivery_of_another_broker_is_a_bug_and_not_a_copy_with_holes():
     async with amqp.open_island():
         session, _ = await opened(Connection())
@@ -348,7 +368,7 @@ async def test_a_connection_that_goes_as_soon_as_it_is_open_is_not_kept(monkeypa
         made.append(Dialled(*args, closes=closes if not made else "", **kwargs))
         return made[-1]
 
-    monkeypatch.setattr(amqp_line.aio_pika, "Connection", dial)
+    monkeypatch.setattr(amqp_connection.aio_pika, "Connection", dial)
     async with amqp.open_island():
         broker = amqp.AmqpBroker("amqp://broker")
         if closes == "before":

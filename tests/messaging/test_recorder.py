@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import pytest
 import trio
 
-from storefront.messaging.lines import Lines
-from storefront.messaging.recorder import HELD_PAUSE, Ready, Recorder
+from storefront.messaging.backlog import Backlog
+from storefront.messaging.broker import LONGEST_IN_HAND
+from storefront.messaging.ready import Ready
+from storefront.messaging.recorder import HELD_PAUSE, Recorder
 from storefront.store.contract import Recording
 from storefront.store.memory import MemoryStore
 from storefront.telemetry.metrics import Metrics
@@ -38,6 +40,10 @@ class Desk:
     put_off: list = field(default_factory=list)
     log: list = field(default_factory=list)
     too_old: set = field(default_factory=set)
+    takes_copies: trio.Event = field(default_factory=trio.Event)
+
+    def __post_init__(self):
+        self.takes_copies.set()
 
     async def hand_in(self, customer, *names, owner=None):
         for name in names:
@@ -47,21 +53,27 @@ class Desk:
         def done(known):
             (self.repeated if known else self.done).append(name)
 
-        def put_off(why):
+        def put_off(why, gone):
             if name in self.too_old:
                 return False
-            self.put_off.append(name)
-            self.nursery.start_soon(self.bring_back, customer, name)
+            self.nursery.start_soon(self.bring_back, customer, name, gone)
             return True
 
         recording = customer and Recording(
             message_id=name, customer=customer, payload=name.encode()
         )
         return Ready(
-            recording=recording, owner=owner, done=done, put_off=put_off if self.delays else None
+            recording=recording,
+            owner=owner,
+            since=trio.current_time(),
+            done=done,
+            put_off=put_off if self.delays else None,
         )
 
-    async def bring_back(self, customer, name):
+    async def bring_back(self, customer, name, gone):
+        await self.takes_copies.wait()
+        self.put_off.append(name)
+        gone(True)
         await trio.sleep(DELAY)
         await self.recorder.put(self.ready(customer, name))
 
@@ -86,6 +98,7 @@ async def open_desk(nursery):
 
 
 def reading(recorder, name, **labels):
+    """What /metrics says."""
     return {(n, *each.values()): v for n, _, each, v in recorder.readings()}.get(
         (f"storefront_recorder_{name}", *labels.values())
     )
@@ -288,53 +301,134 @@ async def test_a_refusal_that_turns_into_an_outage_and_back_loses_nothing(
     assert desk.of(ALICE) == ["a1", "a2", "a3", "a4", "a5"]
 
 
+async def test_what_was_held_for_ten_minutes_is_put_off_and_keeps_its_place(
+    open_desk, autojump_clock
+):
+    desk = await open_desk(held=2)
+    desk.store.refuses = {ALICE}
+    await desk.hand_in(ALICE, "a1")
+    await trio.sleep(100)
+    await desk.hand_in(ALICE, "a2", "a3")
+    await trio.sleep(LONGEST_IN_HAND - 100 - 0.5)
+    assert "a1" not in desk.put_off
+    await trio.sleep(0.6)
+    assert desk.put_off.count("a1") == 1
+    assert (reading(desk.recorder, "held"), "a2" in desk.put_off) == (1, False)
+    # A place among those held is free again.
+    await desk.hand_in(ALICE, "a4")
+    await trio.sleep(100)
+    assert desk.put_off.count("a2") == 1
+    assert reading(desk.recorder, "held") == 1
+    desk.store.refuses = set()
+    await desk.hand_in(ALICE, "a5")
+    await trio.sleep(2 * DELAY)
+    assert desk.of(ALICE) == ["a1", "a2", "a3", "a4", "a5"]
+    # The copies of a1, a2 and a3 came back and were known.
+    assert desk.done == ["a4", "a5"]
+    assert set(desk.repeated) == {"a1", "a2", "a3"}
+
+
+async def test_what_the_delay_queue_does_not_take_is_not_counted_and_is_settled_once_it_is_recorded(
+    open_desk, autojump_clock
+):
+    desk = await open_desk(held=1)
+    desk.takes_copies = trio.Event()
+    desk.store.refuses = {ALICE}
+    await desk.hand_in(ALICE, "a1", "a2", "a3")
+    await trio.sleep(60)
+    assert (reading(desk.recorder, "put_off_total"), desk.put_off) == (0, [])
+    assert reading(desk.recorder, "held") == 1
+    desk.store.refuses = set()
+    await trio.sleep(2 * HELD_PAUSE)
+    assert desk.done == desk.of(ALICE) == ["a1", "a2", "a3"]
+
+
 @dataclass(frozen=True)
 class Waiter:
-    lane: str
+    ordering_key: str
     name: str
     size: int = 10
+    since: float = 0.0
 
 
-def test_of_a_line_the_front_is_tried_and_once_it_is_taken_all_behind_it():
-    lines = Lines()
+def shown(waiters):
+    return sorted(each.ordering_key + each.name for each in waiters)
+
+
+def put_off(backlog, *waiters):
+    for each in waiters:
+        backlog.hold(each)
+        backlog.put_off(each, each)
+
+
+def test_of_a_key_the_front_is_tried_and_once_it_is_taken_all_behind_it():
+    backlog = Backlog()
     a1, a2, a3, b1 = Waiter("a", "1"), Waiter("a", "2"), Waiter("a", "3"), Waiter("b", "1")
-    for each in (a1, a2, a3, b1):
-        lines.put_off(each)
-    assert sorted(each.lane + each.name for each in lines.due(10)) == ["a1", "b1"]
-    assert not lines.taken(a1)
-    assert lines.moving
-    assert sorted(each.lane + each.name for each in lines.due(10)) == ["a2", "a3", "b1"]
-    lines.refused("a")
-    assert not lines.moving
-    assert not lines.taken(a2)
-    assert lines.taken(a3)
-    assert lines.waits("b")
-    assert not lines.waits("a")
-    assert not lines.moving
+    put_off(backlog, a1, a2, a3, b1)
+    assert shown(backlog.due(10)) == ["a1", "b1"]
+    assert not backlog.taken(a1)
+    assert backlog.moving
+    assert shown(backlog.due(10)) == ["a2", "a3", "b1"]
+    backlog.refused("a")
+    assert not backlog.moving
+    assert not backlog.taken(a2)
+    assert backlog.taken(a3)
+    assert backlog.waits("b")
+    assert not backlog.waits("a")
+    assert not backlog.moving
 
 
-def test_more_lines_than_can_be_tried_at_once_are_tried_in_turn():
-    lines = Lines()
-    for n in range(10):
-        lines.put_off(Waiter(f"{n}", "1"))
-    tried = [each.lane for _ in range(4) for each in lines.due(3)]
+def test_more_keys_than_can_be_tried_at_once_are_tried_in_turn():
+    backlog = Backlog()
+    put_off(backlog, *(Waiter(f"{n}", "1") for n in range(10)))
+    tried = [each.ordering_key for _ in range(4) for each in backlog.due(3)]
     assert set(tried) == set("0123456789")
 
 
+def test_who_is_put_off_stays_where_it_stood_and_its_copy_has_no_second_place():
+    backlog = Backlog()
+    first, second, third = (Waiter("a", name) for name in "123")
+    for each in (first, second, third):
+        backlog.hold(each)
+    backlog.put_off(second, second)
+    backlog.put_off(first, first)
+    copy = Waiter("a", "1")
+    backlog.hold(copy)
+    backlog.put_off(copy, copy)
+    assert backlog.held == 1
+    for expected in ("1", "2", "3"):
+        (front,) = backlog.due(1)
+        assert front.name == expected
+        backlog.leave(front)
+    assert len(backlog) == 0
+
+
+def test_of_two_of_one_name_the_first_place_remains_whichever_is_put_off_first():
+    """The channel broke: the first is still held for nobody, and came again behind the others."""
+    backlog = Backlog()
+    first, second, again = Waiter("a", "1"), Waiter("a", "2"), Waiter("a", "1")
+    for each in (first, second, again):
+        backlog.hold(each)
+    backlog.put_off(again, again)
+    backlog.put_off(first, first)
+    for expected in ("1", "2"):
+        (front,) = backlog.due(1)
+        assert front.name == expected
+        backlog.leave(front)
+    assert len(backlog) == 0
+
+
 @pytest.mark.parametrize("bound", [{"places": 2}, {"room": 25}])
-def test_at_the_bound_what_is_put_off_gets_no_place_until_some_left(bound):
-    lines = Lines(**bound)
-    a1, a2, b1, held = (Waiter("a", "1"), Waiter("a", "2"), Waiter("b", "1"), Waiter("b", "h"))
-    for each in (a1, a2, b1):
-        lines.put_off(each)
-    assert (lines.was_put_off(a2), lines.was_put_off(b1), lines.waits("b")) == (True, False, False)
-    lines.hold(held)
-    assert (lines.waits("b"), lines.held) == (True, 1)
-    lines.leave(a1)
-    lines.put_off(b1)
-    assert lines.was_put_off(b1)
-    lines.leave(held)
-    assert lines.held == 0
+def test_at_the_bound_there_is_no_place_until_some_left(bound):
+    backlog = Backlog(**bound)
+    a1, a2, b1 = Waiter("a", "1"), Waiter("a", "2"), Waiter("b", "1")
+    put_off(backlog, a1)
+    backlog.hold(a2)
+    assert not backlog.has_room_for(b1)
+    backlog.put_off(a2, a2)
+    assert not backlog.has_room_for(b1), "held or put off is the same place"
+    backlog.leave(a1)
+    assert backlog.has_room_for(b1)
 
 
 async def test_what_the_recorder_counts_can_be_told_to_prometheus(open_desk, autojump_clock):

@@ -106,3 +106,14 @@ def test_a_broker_that_obeys_the_acks_never_drops_an_unfinished_message_and_keep
         assert settlement.in_hand == len(at_broker - finished)
     tell()
     assert at_broker == set(range(1, last + 1)) - finished - dropped
+
+
+def test_a_tag_that_was_left_is_never_acknowledged_nor_settled_and_counted_again():
+    """Its message comes again; who holds it may still hear that it is recorded."""
+    books = Settlement()
+    for tag in (1, 2, 3):
+        books.took(tag)
+    books.leave(2)
+    assert [books.settle(tag) for tag in (1, 2, 3)] == [True, False, True]
+    assert books.in_hand == 0
+    assert books.due() == [Ack(1, multiple=True), Ack(3, multiple=False)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+
 import pytest
 import trio
 
@@ -43,3 +46,37 @@ async def test_everything_asked_of_a_session_that_is_over_is_a_broker_error(vhos
                 with trio.fail_after(15), pytest.raises(BrokerError):
                     await ask()
         await broker.aclose()
+
+
+async def test_a_subscription_cancelled_at_any_moment_of_its_opening_leaves_nothing_open(
+    vhost, rabbit
+):
+    """Neither a channel on the connection that lives on, nor a connection that nobody knows of."""
+
+    async def open_there(what):
+        listed = await trio.to_thread.run_sync(
+            rabbit.evaluate,
+            "[integer_to_list(rabbit_misc:pget(channels, C)) ++ [44] || "
+            "C <- rabbit_networking:connection_info_all([vhost, channels]), "
+            f'rabbit_misc:pget(vhost, C) == <<"{vhost.name}">>].',
+        )
+        channels = [int(each) for each in re.findall(r"\d+", listed)]
+        return len(channels) if what == "connections" else sum(channels)
+
+    async with open_island():
+        broker = AmqpBroker(vhost.url)
+        opened = 0
+        for milliseconds in range(40):
+            # The broker may end a connection on which a channel is broken off as it opens: then the
+            # next one is made anew, and that is no leak.
+            with suppress(BrokerError), trio.move_on_after(milliseconds / 1000):
+                async with broker.consuming(NOTIFICATIONS, prefetch=10):
+                    opened += 1
+                    await trio.sleep_forever()
+        assert opened < 40, "some were cancelled before they were open"
+        async with broker.consuming(NOTIFICATIONS, prefetch=10):
+            await shop.until_async(lambda: open_there("channels"), 1)
+        await shop.until_async(lambda: open_there("channels"), 0)
+        assert await open_there("connections") == 1
+        await broker.aclose()
+        await shop.until_async(lambda: open_there("connections"), 0)

@@ -5,22 +5,37 @@ is lost, and all of it passes without a restart.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import resource
+import time
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 import pytest
 import redis
 import trio
 
+from storefront.messaging import recorder
+from storefront.messaging.amqp import AmqpBroker, open_island
+from storefront.messaging.broker import Queue
+from storefront.messaging.consumer import consume
+from storefront.messaging.dispatch import Dispatcher
+from storefront.messaging.placing import Placing
+from storefront.store.memory import MemoryStore
+from tests.store.faulty import FaultyStore
 from tests.system import shopfloor as shop
+from tests.system.servers.amqp_tool import WOLVERINE_ARGUMENTS, WOLVERINE_DEAD_LETTERS
 from tests.system.servers.sse_client import SseClient
 from tests.system.shopfloor import ALICE, BOB, QUEUE
 
 NOBODY_THERE = "amqp://guest:guest@127.0.0.1:9/"
+NOTIFICATIONS = Queue(
+    name=QUEUE, arguments=WOLVERINE_ARGUMENTS, dead_letters=WOLVERINE_DEAD_LETTERS
+)
 FILE = "storefront.sqlite"
 LOG = f"storefront:{{{ALICE}}}:log"
 
@@ -371,6 +386,79 @@ async def test_a_customer_with_more_stuck_messages_than_are_prefetched_stops_nob
         # The copies come back from the delay queue, and are known.
         await trio.sleep(6)
         assert numbers(client) == list(range(1, 152))
+
+
+@pytest.fixture
+def impatient_rabbit(rabbit):
+    """Ends the channel of whoever leaves a message unacknowledged for two seconds."""
+    change = "application:set_env(rabbit, {}, {}).".format
+    rabbit.evaluate(change("consumer_timeout", 2_000))
+    rabbit.evaluate(change("channel_tick_interval", 200))  # how often a channel looks
+    yield
+    rabbit.evaluate(change("consumer_timeout", 1_800_000))
+    rabbit.evaluate("application:unset_env(rabbit, channel_tick_interval).")
+
+
+async def test_a_key_that_stays_refused_costs_no_channel_for_the_time_its_messages_are_not_acknowledged(
+    impatient_rabbit, vhost, monkeypatch
+):
+    """In process, where ten minutes can be one second; the service has no setting for it."""
+    monkeypatch.setattr(recorder, "LONGEST_IN_HAND", 1.0)
+    tokens, shown, states = itertools.count(), [], []
+    store = FaultyStore(MemoryStore(window=300.0, kept_ids=200, token=lambda: f"t{next(tokens)}"))
+    store.refuses = {ALICE}
+
+    async def nobody(*_args):
+        return None
+
+    async with open_island(), trio.open_nursery() as nursery:
+        broker = AmqpBroker(vhost.url)
+        await nursery.start(store.follow, shown.extend, lambda: None)
+        recording = recorder.Recorder(store, clock=trio.current_time, room=100)
+        dispatcher = Dispatcher(
+            recorder=recording,
+            placing=Placing(store, ask_orders=nobody, clock=time.time),
+            ask_shopping=nobody,
+            watch=Unwatched(),
+            clock=time.time,
+            in_hand=200,
+        )
+        nursery.start_soon(recording.run)
+        await nursery.start(dispatcher.run)
+        stopping = trio.Event()
+        nursery.start_soon(
+            partial(
+                consume,
+                broker,
+                NOTIFICATIONS,
+                dispatcher,
+                prefetch=100,
+                stopping=stopping,
+                tell=states.append,
+            )
+        )
+        await shop.until(lambda: states == ["consuming"])
+        # All that is held for ALICE comes to be put off, while BOB's are acknowledged.
+        for number in range(1, 6):
+            await publish(vhost, number)
+            await publish(vhost, number, customer=BOB)
+            await trio.sleep(1)
+        assert numbers_of(shown, BOB) == [1, 2, 3, 4, 5]
+        assert recording.condition() == "refuses 1 customer(s)"
+        store.refuses = set()
+        await shop.until(lambda: numbers_of(shown, ALICE) == [1, 2, 3, 4, 5])
+        stopping.set()
+        await until_unacknowledged(vhost, 0)
+        nursery.cancel_scope.cancel()
+
+
+class Unwatched:
+    def settled(self, outcome, kind):
+        """Not counted."""
+
+
+def numbers_of(entries, customer):
+    return [json.loads(each.payload)["itemCount"] for each in entries if each.customer == customer]
 
 
 async def test_the_stores_trouble_is_counted_by_its_kind_and_told_by_readiness(

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from storefront.errors import BrokerError, QueueHeldError
-from storefront.messaging import amqp_line, amqp_session, amqp_topology
+from storefront.messaging import amqp_connection, amqp_session, amqp_topology
 from storefront.messaging.amqp import AmqpBroker, open_island
 from storefront.messaging.broker import Ack, Queue
 from tests.system import shopfloor as shop
@@ -140,7 +140,7 @@ def process_of(vhost, queue: Queue) -> str:
 def impatient(monkeypatch):
     """A silence is short, and so is the wait for an answer."""
     monkeypatch.setattr(amqp_session, "SILENCE", 0.5)
-    for room in (amqp_session, amqp_topology, amqp_line):
+    for room in (amqp_session, amqp_topology, amqp_connection):
         monkeypatch.setattr(room, "ANSWER_TIMEOUT", 1.0)
 
 

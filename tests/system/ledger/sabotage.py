@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from storefront.__main__ import main
-from storefront.messaging.recorder import Ready, Recorder
+from storefront.messaging.ready import Ready
+from storefront.messaging.recorder import Recorder
 from storefront.store.contract import Recording
 from storefront.store.redis import RedisStore
 

@@ -1,6 +1,6 @@
 """One serial queue per key with work in hand: in order per key, keys in parallel.
 
-A lane exists only while it has work, so an idle customer costs nothing. What bounds them all
+A queue exists only while it has work, so an idle customer costs nothing. What bounds them all
 together is the dispatcher, which takes no more deliveries than it may have in hand.
 """
 
@@ -16,7 +16,7 @@ K = TypeVar("K")
 Job = Callable[[], Awaitable[None]]
 
 
-class Lanes(Generic[K]):
+class SerialQueues(Generic[K]):
     """Jobs, one after the other per key. A job settles its expected errors itself; what it lets
     out is a bug, and takes the process down.
     """

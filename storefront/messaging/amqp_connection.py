@@ -24,8 +24,8 @@ ANSWER_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 2.0
 
 
-class Line:
-    """One connection at a time. `name` is what an operator sees among the broker's connections."""
+class AmqpConnection:
+    """One at a time. `name` is what an operator sees among the broker's connections."""
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url
@@ -96,7 +96,22 @@ async def open_channel_aio(connection: aio_pika.Connection) -> AbstractChannel:
     except RuntimeError as exc:
         # Their word for a connection that is closed.
         raise ChannelInvalidStateError(str(exc)) from exc
+    except BaseException:
+        # asyncio's side: a cancellation there is thrown once and does not come again.
+        await abandon_aio(channel)  # noqa: ASYNC102 - as just said
+        raise
     return channel
+
+
+async def abandon_aio(channel: AbstractChannel) -> None:
+    """Close a channel that nobody will use: the connection lives on, and so would the channel.
+
+    The client closes one by itself whose question was broken off, but not one that is broken off
+    between two questions.
+    """
+    with suppress(*BROKER_ERRORS):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await channel.close()
 
 
 async def wait_until_taken_aio(connection: aio_pika.Connection) -> None:
