@@ -5,8 +5,11 @@
     x ListenError                 ... the address is taken or not ours
   + InvalidMessageError           a message that no retry will make readable: dead-letter it
   + AuthenticationError           the caller did not prove who they are: 401
+  + KeysAwayError                 ... or did, and nobody can tell for now: 503, never 401
   + ForbiddenError                the caller is somebody, but may not: 403
   + BadRequestError               the caller's words cannot be read: 400
+  + NoSuchThingError              what the caller names is not there for them: 404
+  + TooManyRequestsError          the caller asks more than their share: 429
   + BrokerError                   RabbitMQ let us down: come back later
     x QueueHeldError              ... another process consumes this queue: ask again in a second
   + StoreError                    the log let us down
@@ -19,13 +22,25 @@
     x DownstreamOpenError         ... so often that it is not asked for now
     x DownstreamRefusedError      ... no, it answered no: hand that on
     x DownstreamAbsentError       ... no, it has no such question, or not for us: do without
+    x QueryShedError              ... no, nobody was asked: there is too much to do here
+
+Those that never leave one room are told of there, and have the same root.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class StorefrontError(Exception):
-    """Everything this package raises on purpose."""
+    """Everything this package raises on purpose.
+
+    Attributes:
+        problem: what the caller of a request is told that it ended, where nobody has a better word:
+            a name of web/problems.py. The usual one is a bug of ours.
+    """
+
+    problem: ClassVar[str] = "failed"
 
 
 class SettingsError(StorefrontError):
@@ -48,13 +63,50 @@ class InvalidMessageError(StorefrontError):
 class AuthenticationError(StorefrontError):
     """The caller did not prove who they are."""
 
+    problem = "not-signed-in"
+
+
+class KeysAwayError(StorefrontError):
+    """Whether a token is good cannot be told for now; it may be. 503, and never 401, on which a
+    browser's EventSource would give up for good.
+    """
+
+    problem = "not-available"
+
+    def __init__(self) -> None:
+        super().__init__("who you are cannot be verified for now; try again")
+
 
 class ForbiddenError(StorefrontError):
     """The caller is known and may not do this."""
 
+    problem = "not-allowed"
+
 
 class BadRequestError(StorefrontError):
     """An id or a parameter of the caller's cannot be read; the message says which."""
+
+    problem = "bad-request"
+
+
+class NoSuchThingError(StorefrontError):
+    """What the caller names does not exist, or not for them."""
+
+    problem = "not-found"
+
+
+class TooManyRequestsError(StorefrontError):
+    """The caller asks more than their share.
+
+    Attributes:
+        retry_after: whole seconds after which one request is allowed again.
+    """
+
+    problem = "too-many-requests"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("you ask more often than is allowed")
+        self.retry_after = retry_after
 
 
 class BrokerError(StorefrontError):
@@ -72,6 +124,8 @@ class StoreError(StorefrontError):
 class StoreUnavailableError(StoreError):
     """The log does not answer for now; trying again later is right."""
 
+    problem = "not-available"
+
 
 class StoreCorruptError(StoreError):
     """The log's file is damaged; a person must look at it."""
@@ -85,6 +139,8 @@ class DownstreamError(StorefrontError):
         reached: False where it certainly never heard the question; of a command that was heard and
             not answered nobody knows whether it was carried out.
     """
+
+    problem = "not-available"
 
     def __init__(self, service: str, detail: str, *, reached: bool = True) -> None:
         super().__init__(f"{service}: {detail}")
@@ -150,3 +206,12 @@ class DownstreamRefusedError(DownstreamError):
 
 class DownstreamAbsentError(DownstreamError):
     """The service has no such question, or does not answer it for us; no fault of anybody's."""
+
+
+class QueryShedError(DownstreamOpenError):
+    """Nobody was asked, for the streams' sake, and nothing was kept.
+
+    It is a failure of the composition to whoever keeps views, who then shows an old one.
+    """
+
+    problem = "overloaded"

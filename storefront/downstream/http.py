@@ -26,6 +26,7 @@ from storefront.errors import (
     DownstreamUnavailableError,
     SettingsError,
 )
+from storefront.telemetry import tracing
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ LONGEST_REFUSAL = 16 * 1024
 OK, REDIRECTION, REFUSAL, NOT_FOUND, SERVER_ERROR = 200, 300, 400, 404, 500
 # Below 500 and yet no word on what was asked: too slow for the service's taste, or too often.
 COME_BACK = frozenset({408, 425, 429})
+_PORTS = {"http": 80, "https": 443}
 _JSON = frozenset({"application/json", "application/problem+json"})
 
 
@@ -57,11 +59,18 @@ class HttpService:
     """One service by name and base URL. Obtained from `open_http`."""
 
     def __init__(
-        self, name: str, client: httpx.AsyncClient, *, connect_timeout: float = CONNECT_TIMEOUT
+        self,
+        name: str,
+        client: httpx.AsyncClient,
+        *,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        address: Mapping[str, tracing.Value] | None = None,
     ) -> None:
         self.name = name
         self._client = client
         self._connect_timeout = connect_timeout
+        # Of a span. The path stays out of it: there are customers' ids in it.
+        self._about: dict[str, tracing.Value] = {"peer.service": name, **(address or {})}
 
     async def get_json(self, *path: str, query: Mapping[str, str] | None = None) -> bytes | None:
         """The body of a GET; None where the service says 404, or no service could have such a path.
@@ -97,6 +106,19 @@ class HttpService:
         return await self._exchange(self._told, method, url, content=body, headers=along)
 
     async def _exchange(
+        self, read: Callable[[httpx.Response], Awaitable[T]], method: str, url: str, **rest: Any
+    ) -> T:
+        """One attempt, and its span: from the connection to the last byte of the answer."""
+        about = {**self._about, "http.request.method": method}
+        with tracing.span(f"{method} {self.name}", "client", attributes=about) as span:
+
+            async def noted(response: httpx.Response) -> T:
+                span.note("http.response.status_code", response.status_code)
+                return await read(response)
+
+            return await self._attempt(noted, method, url, **rest)
+
+    async def _attempt(
         self,
         read: Callable[[httpx.Response], Awaitable[T]],
         method: str,
@@ -106,7 +128,7 @@ class HttpService:
         **rest: Any,
     ) -> T:
         connecting = Connecting(self._connect_timeout)
-        rest["headers"] = {**(headers or {}), **_time_left()}
+        rest["headers"] = {**(headers or {}), **_time_left(), **tracing.headers()}
         rest["extensions"] = {"trace": connecting.trace}
         try:
             with connecting.bound, connecting.kept:
@@ -202,7 +224,11 @@ async def open_http(
     # next one's question.
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
     async with client:
-        yield HttpService(name, client, connect_timeout=connect_timeout)
+        address: dict[str, tracing.Value] = {
+            "server.address": client.base_url.host,
+            "server.port": client.base_url.port or _PORTS.get(client.base_url.scheme, 0),
+        }
+        yield HttpService(name, client, connect_timeout=connect_timeout, address=address)
 
 
 async def read_bounded(service: str, response: httpx.Response, longest: int) -> bytes:

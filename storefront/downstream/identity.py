@@ -46,11 +46,14 @@ class NewAddress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class _Item(Answer, frozen=True, kw_only=True):
-    """An older service leaves the parts out; documents and services differ about `type`."""
+    """An older service leaves the parts out; documents and services differ about `type`; and no
+    service has to say whose an address is.
+    """
 
-    guids: ClassVar[tuple[str, ...]] = ("id",)
+    guids: ClassVar[tuple[str, ...]] = ("id", "customer_id")
 
     id: str
+    customer_id: CustomerId | None = None
     nickname: str = ""
     type: str | None = None
     address_type: str | None = None
@@ -76,7 +79,8 @@ class Identity(Client):
     async def addresses(self, customer: CustomerId, kind: str = "Shipping") -> Sequence[Address]:
         """A customer's saved addresses of a kind, those for both kinds included."""
         path = ("api", "customers", customer, "addresses")
-        return await self._ask(self._addresses, *path, query={"type": kind}) or ()
+        meaning = partial(self._addresses, customer)
+        return await self._ask(meaning, *path, query={"type": kind}) or ()
 
     async def save_address(
         self, customer: CustomerId, address: NewAddress, *, passed_on: PassedOn = NOTHING
@@ -87,8 +91,11 @@ class Identity(Client):
         made = partial(created, self.name)
         return await self._tell(made, "POST", *path, wish=wish, passed_on=passed_on)
 
-    def _addresses(self, body: bytes) -> Sequence[Address]:
-        return tuple(_address(item) for item in read(self.name, _items, body, "addresses"))
+    def _addresses(self, customer: CustomerId, body: bytes) -> Sequence[Address]:
+        found = read(self.name, _items, body, "addresses")
+        if any(item.customer_id not in {None, customer} for item in found):
+            self._refuse("another customer's address")
+        return tuple(_address(item) for item in found)
 
 
 def _address(item: _Item) -> Address:

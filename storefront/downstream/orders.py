@@ -122,7 +122,7 @@ class Orders(Client):
 
     async def checkout(self, checkout: CheckoutId) -> Checkout | None:
         """The checkout of that id; None for no such checkout, or none yet. Whose it is, is the
-        caller's to look at.
+        caller's to look at: no event tells, and nobody else knows.
         """
         meaning = partial(self._checkout, checkout)
         return await self._ask(meaning, "api", "checkouts", checkout)
@@ -133,9 +133,15 @@ class Orders(Client):
         query = {"customerId": customer}
         return await self._ask(meaning, "api", "orders", query=query) or ()
 
-    async def order(self, order: OrderId) -> Order | None:
-        """The order of that id; None for no such order. Whose it is, is the caller's to look at."""
-        return await self._ask(partial(self._order, order), "api", "orders", order)
+    async def order(self, order: OrderId, owner: CustomerId | None = None) -> Order | None:
+        """The order of that id; None for no such order.
+
+        Args:
+            order: its id.
+            owner: whose it is, where that is known, for then another's is no answer; None: it is
+                the caller's to look at.
+        """
+        return await self._ask(partial(self._order, order, owner), "api", "orders", order)
 
     async def customer(self, order: OrderId) -> CustomerId | None:
         """Whose order it is; None where Orders knows no such order."""
@@ -197,10 +203,12 @@ class Orders(Client):
             self._refuse("another customer's order")
         return found
 
-    def _order(self, order: OrderId, body: bytes) -> Order:
+    def _order(self, order: OrderId, owner: CustomerId | None, body: bytes) -> Order:
         found = read(self.name, _orders, body, "an order")
         if found.order_id != order:
             self._refuse("another order than the one asked for")
+        if owner not in {None, found.customer_id}:
+            self._refuse("another customer's order")
         return found
 
     def _customer(self, order: OrderId, body: bytes) -> CustomerId:

@@ -77,9 +77,15 @@ class Shopping(Client):
     command also DownstreamRefusedError with its 4xx.
     """
 
-    async def cart(self, cart: CartId) -> Cart | None:
-        """The cart of that id; None for no such cart. Whose it is, is the caller's to look at."""
-        return await self._ask(partial(self._cart, cart), "api", "carts", cart)
+    async def cart(self, cart: CartId, owner: CustomerId | None = None) -> Cart | None:
+        """The cart of that id; None for no such cart.
+
+        Args:
+            cart: its id.
+            owner: whose it is, where that is known, for then another's is no answer; None: it is
+                the caller's to look at.
+        """
+        return await self._ask(partial(self._cart, cart, owner), "api", "carts", cart)
 
     async def cart_of(self, customer: CustomerId) -> Cart | None:
         """A customer's cart, where Shopping understands a customer's id in the place of a cart's,
@@ -137,10 +143,12 @@ class Shopping(Client):
         wish = {"cartId": cart}
         return await self._tell(self._started, "POST", *path, wish=wish, passed_on=passed_on)
 
-    def _cart(self, cart: CartId, body: bytes) -> Cart:
+    def _cart(self, cart: CartId, owner: CustomerId | None, body: bytes) -> Cart:
         found = read(self.name, _carts, body, "a cart")
         if found.cart_id != cart:
             self._refuse("another cart than the one asked for")
+        if owner is not None and found.customer_id != owner:
+            self._refuse("another customer's cart")
         return found
 
     def _cart_of(self, customer: CustomerId, body: bytes) -> Cart:

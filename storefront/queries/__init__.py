@@ -13,5 +13,5 @@
 * `cache`       views that were composed before; `cache_entries`, `cache_counts`, `memory_shelf`
                 belong to it
 * `product_cache`, `single_flight`, `caches`
-                what is the same for everybody; one question for all who ask; both caches together
+                what is the same for everybody; one question for all who ask; all caches together
 """

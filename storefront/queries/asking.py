@@ -41,15 +41,16 @@ class Asking:
         self, question: Callable[[*Args], Awaitable[T | None]] | None, *args: *Args
     ) -> Asked[T]:
         """Ask something that may fail; where there is nobody to ask (None), that is the answer."""
-        if question is None:
-            nobody: Asked[T] = Asked()
-            nobody.part = Part(None, Source("absent", trio.current_time()))
-            return nobody
-        return self.take(partial(settle, question, *args))
+        return self.take(None if question is None else partial(settle, question, *args))
 
-    def take(self, question: Callable[[*Args], Awaitable[Part[T]]], *args: *Args) -> Asked[T]:
-        """Ask somebody who settles failures himself."""
+    def take(
+        self, question: Callable[[*Args], Awaitable[Part[T]]] | None, *args: *Args
+    ) -> Asked[T]:
+        """Ask somebody who settles failures himself, likewise."""
         asked: Asked[T] = Asked()
+        if question is None:
+            asked.part = Part(None, Source("absent", trio.current_time()))
+            return asked
 
         async def one() -> None:
             asked.part = await question(*args)

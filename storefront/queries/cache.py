@@ -8,117 +8,69 @@ fails, and never a step back.
 
 `customer` is whose view it is, not who looks, so that support shares it; None for what is
 everybody's. Where it is not known before the owner was asked (an order by its id), it is the
-reader, and what turns out to be somebody else's (`Rendered.foreign`) is not kept in any form. `key`
-names the view and all that changes it ("checkout:<id>:stock"), in our words and canonical ids.
-What is everybody's lies in this process, wherever the others lie: nobody has to prove who they are
-to have it kept, and the memory of a Redis that never forgets is also the log's.
+reader. `key` names the view and all that changes it ("checkout:<id>:stock"), in our words and
+canonical ids. What is everybody's lies in this process, wherever the others lie: nobody has to
+prove who they are to have it kept, and the memory of a Redis that never forgets is also the log's.
 
 **No step back.** A customer's view generation changes with each of their events, before the event
 is pushed. An entry carries the generation its reading began under, and a look brings the entry and
-the generation of now in one round trip: fresh is only what was read under that one. Readings are
-shared under one generation only. When a reading ends, keeping it tells whether the generation is
-still the same; if an event came meanwhile, it is read once more, and what was overtaken twice is
-shown for what it is, `expired`. Where the shelf cannot tell the generation, nothing is kept,
-nothing is shared, and the services answer.
+the generation of now in one round trip. Readings are shared under one generation only. When a
+reading ends, keeping it tells whether the generation is still the same; where the shelf cannot say
+(it was slow, or went), it is looked at once more. If an event came meanwhile, the view is read once
+more. So much do the words promise that an answer says of itself:
+
+    live      composed now, alone or for several: when it was ready, no event of the customer's had
+              come since its reading began
+    cached    read before, and no event has come since; at most so old as a view may be
+    expired   all else that can be shown: it is too old, or an event came since, or nobody can say.
+              It may be composed this very moment; `streamPosition` says what it knows of, or null
+
+Nobody can say where the generation of now is not known: Redis is gone, or too slow to be waited
+for. Nothing is kept and nothing shared then, the services answer, and what they say is `expired`.
+Where it is known only at the end, it tells itself whether it is older than the reading. A view that
+is too large for the shelf is compared like any, and not kept.
 
 **What is kept, and for how long.** A whole view is fresh for 30 s give or take a tenth, so that
 what was read together does not lapse together, and kept for 10 minutes for the time when its owner
 fails. A service may lag its own event: what was read less than LAG after one is fresh for a second
-only. That there is no such thing is kept for 10 s. An incomplete view is remembered by this process
-for a second and nowhere else: long enough that a failing service is not asked by every reload, too
-short to be looked at when it has recovered; and it never takes the place of a whole one, which says
-more when the owner fails too.
+only. An incomplete view is remembered for a second (cache_kept.py). That there is no such thing is
+not kept at all: somebody else's thing must look like one that is not there, and may not be kept,
+so that who asks twice would know them apart by how long the second answer takes, or by whom it
+costs a question. Both cost one, each time; what asking without end costs is bounded elsewhere
+(web/rates.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
 
 import trio
 
-from storefront.domain.ids import NOBODY, CustomerId
+from storefront.domain.ids import CustomerId
 from storefront.errors import DownstreamError, DownstreamTimeoutError
 from storefront.queries.cache_counts import CacheCounts
-from storefront.queries.cache_entries import Entry, Lifetimes, Place
-from storefront.queries.memory_shelf import Bounded, MemoryShelf
+from storefront.queries.cache_entries import Entry, Place
+from storefront.queries.cache_kept import SETTLING, Compose, Found, KeptViews
+from storefront.queries.cache_shelf import Keeping, Shelf, stands_after
+from storefront.queries.cache_unkept import Unkept
 from storefront.queries.rendering import Rendered, Served
 from storefront.queries.single_flight import Flights
 from storefront.settings import ViewSettings
 from storefront.telemetry.metrics import Reading
 
-Compose = Callable[[float], Awaitable[Rendered]]
+__all__ = ["Cache", "Shelf"]
 
-# Seconds beyond the view's deadline to keep what was composed at the last moment, and to hand it
-# over; then what there is goes out unkept.
-SETTLING = 0.05
 # How often one request reads: a second time where an event came during the first. A third would be
 # overtaken as likely, by a customer to whom something happens all the time.
 READINGS = 2
-# Of the bytes that are set, the share of what is everybody's.
-PUBLIC_SHARE = 1 / 8
-# Seconds an incomplete view is remembered, and bytes of all of them.
-INCOMPLETE_KEPT = 1.0
-INCOMPLETE_BYTES = 4 * 1024 * 1024
 
 _TOO_LATE = "no view before its deadline"
 
 
-class Shelf(Protocol):
-    """Where entries lie: in this process (memory_shelf.py) or in Redis (store/redis_shelf.py).
-
-    It never raises for trouble of its own: a shelf that is away is one on which nothing lies.
-    """
-
-    async def look(self, customer: CustomerId, key: str) -> tuple[str | None, bytes | None]:
-        """The customer's generation, and what is kept under the key; a generation of None is not
-        known, and then there is no entry either.
-        """
-        ...
-
-    async def keep(
-        self, customer: CustomerId, key: str, generation: str, entry: bytes, seconds: float
-    ) -> bool | None:
-        """Keep an entry so long, if the customer's generation is the one its reading began under.
-
-        Returns:
-            whether that was so; None where nobody can say, and nothing is known to be kept.
-        """
-        ...
-
-    def readings(self) -> Iterable[Reading]:
-        """What it counts, for /metrics."""
-        ...
-
-
-class _Still:
-    """The generation of what no event is about."""
-
-    async def generation(self, _customer: CustomerId) -> str:
-        await trio.lowlevel.checkpoint()
-        return ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a look brought: the generation, and the entry with its freshness if there is one."""
-
-    generation: str | None
-    entry: Entry | None = None
-    ttl: float = 0.0
-
-    @property
-    def forwarded(self) -> Literal["uri-miss", "stale", "bypass"]:
-        """Why a service was asked (RFC 9211)."""
-        if self.generation is None:
-            return "bypass"
-        return "uri-miss" if self.entry is None else "stale"
-
-
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What a composition came to. `stands` is None where nobody knows of the generation."""
+    """What a composition came to. `stands` is None where nobody can say whether it does."""
 
     rendered: Rendered
     stands: bool | None = field(kw_only=True)
@@ -144,14 +96,11 @@ class Cache:
         clock: Callable[[], float],
         uniform: Callable[[float, float], float],
     ) -> None:
-        self._shelf = shelf
-        self._public = MemoryShelf(_Still(), most=int(settings.cache_bytes * PUBLIC_SHARE))
         self._deadline = settings.view_deadline
-        self._lifetimes = Lifetimes(settings, uniform)
-        self._clock = clock
         self._flights: Flights[tuple[Place, str], _Reading] = Flights()
-        self._incomplete = Bounded[Place](INCOMPLETE_BYTES)
         self._counts = CacheCounts()
+        self._kept = KeptViews(shelf, settings, clock=clock, uniform=uniform, counts=self._counts)
+        self.unkept = Unkept(self._kept, settings.view_deadline)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry the compositions that several may wait for, until cancelled."""
@@ -166,31 +115,17 @@ class Cache:
         """
         place = Place(customer, key)
         until = trio.current_time() + self._deadline
-        found = await self._look(place)
-        overtaken: Rendered | None = None
-        trouble: DownstreamError = DownstreamTimeoutError(key, _TOO_LATE)
-        try:
-            with trio.move_on_at(until + SETTLING):
-                for _ in range(READINGS):
-                    if found.entry is not None and found.ttl > 0:
-                        return self._fresh(found.entry, found.ttl)
-                    reading = await self._read(place, found.generation, compose, until)
-                    if reading.stands is not False:
-                        return self._live(reading, found)
-                    overtaken = reading.rendered
-                    found = await self._look(place)
-        except DownstreamError as exc:
-            trouble = exc
-        return self._old(overtaken, found, trouble)
+        found = await self._kept.find(place)
+        if (entry := found.fresh) is not None:
+            return self._fresh(entry, found.ttl)
+        return await self._anew(place, found, compose, until)
 
     async def kept(self, customer: CustomerId | None, key: str) -> Served | None:
         """What there is of a view, however old, without asking any service."""
-        found = await self._look(Place(customer, key))
-        if found.entry is None:
-            return None
-        if found.ttl > 0:
-            return self._fresh(found.entry, found.ttl)
-        return self._old(None, found, None)
+        found = await self._kept.find(Place(customer, key))
+        if (entry := found.fresh) is not None:
+            return self._fresh(entry, found.ttl)
+        return None if found.entry is None else self._old(None, found, None)
 
     def statistics(self) -> CacheCounts:
         """What was counted since the start."""
@@ -199,38 +134,28 @@ class Cache:
     def readings(self) -> Iterable[Reading]:
         """The same for /metrics, with what the shelf counts."""
         yield from self.statistics().readings()
-        yield from self._shelf.readings()
+        yield from self._kept.shelf.readings()
 
-    async def _look(self, place: Place) -> _Found:
-        generation, data = await self._look_up(place)
-        if generation is None:
-            return _Found(None)
-        now = self._clock()
-        whole = self._restored(data, place)
-        if whole is not None and (ttl := whole.ttl(generation, now)) > 0:
-            return _Found(generation, whole, ttl)
-        brief = self._restored(self._incomplete.get(place, trio.current_time()), place)
-        if brief is not None and (ttl := brief.ttl(generation, now)) > 0:
-            return _Found(generation, brief, ttl)
-        if whole is not None and whole.age(now) < self._lifetimes.kept_for(whole.rendered):
-            return _Found(generation, whole, whole.ttl(generation, now))
-        return _Found(generation)
-
-    async def _look_up(self, place: Place) -> tuple[str | None, bytes | None]:
-        owner, shelf = self._whereabouts(place)
-        return await shelf.look(owner, place.key)
-
-    def _whereabouts(self, place: Place) -> tuple[CustomerId, Shelf]:
-        if place.customer is None:
-            return NOBODY, self._public
-        return place.customer, self._shelf
-
-    def _restored(self, data: bytes | None, place: Place) -> Entry | None:
-        if data is None:
-            return None
-        entry = Entry.read(data, place)
-        self._counts.poisoned += entry is None
-        return entry
+    async def _anew(self, place: Place, found: Found, compose: Compose, until: float) -> Served:
+        """Composed now, where nothing fresh was found."""
+        newest: Rendered | None = None
+        trouble: DownstreamError = DownstreamTimeoutError(place.key, _TOO_LATE)
+        try:
+            with trio.move_on_at(until + SETTLING):
+                for _ in range(READINGS):
+                    reading = await self._read(place, found.generation, compose, until)
+                    if reading.stands:
+                        return self._live(reading, found)
+                    newest = reading.rendered
+                    if reading.stands is None:
+                        self._counts.uncompared += 1
+                        break
+                    found = await self._kept.find(place)
+                    if (entry := found.fresh) is not None:
+                        return self._fresh(entry, found.ttl)
+        except DownstreamError as exc:
+            trouble = exc
+        return self._old(newest, found, trouble)
 
     async def _read(
         self, place: Place, generation: str | None, compose: Compose, until: float
@@ -239,10 +164,11 @@ class Cache:
         if generation is None:
             # A reading that is under way may have begun before an event we cannot know of.
             self._counts.bypassed += 1
-            return _Reading(await compose(until), stands=None)
+            rendered = await compose(until)
+            return _Reading(rendered, stands=await self._compared(place, None, rendered, until))
 
         async def fly() -> _Reading:
-            return await self._keep(place, generation, await compose(until), until)
+            return await self._settle(place, generation, await compose(until), until)
 
         flight = self._flights.find((place, generation))
         collapsed = flight is not None
@@ -253,48 +179,33 @@ class Cache:
         except trio.TooSlowError:
             raise DownstreamTimeoutError(place.key, _TOO_LATE) from None
 
-    async def _keep(
+    async def _settle(
         self, place: Place, generation: str, rendered: Rendered, until: float
     ) -> _Reading:
-        """Keep what was composed, and find out whether it still stands."""
-        if rendered.foreign:
-            return _Reading(rendered, stands=None)
-        stands: bool | None = None
-        # Half of the time, for a shelf that holds us must not take what was composed with it.
-        with trio.move_on_at(until + SETTLING / 2):
-            if rendered.complete or not rendered.found:
-                stands = await self._keep_whole(place, generation, rendered)
-            else:
-                stands = await self._keep_incomplete(place, generation, rendered)
-        self._counts.fenced += stands is False
-        self._counts.lost += stands is None
-        stored = stands is True and rendered.complete
-        self._counts.stored += stored
-        return _Reading(rendered, stands=stands, stored=stored)
+        """Keep what was composed if it is to be kept, and find out whether it still stands."""
+        keeping: Keeping = "unknown"
+        if rendered.found and rendered.complete:
+            keeping = await self._kept.keep(place, generation, rendered, until=until)
+            self._counts.note(keeping)
+        elif rendered.found:
+            self._kept.keep_briefly(place, generation, rendered)
+        stands = stands_after(keeping)
+        if stands is None:
+            stands = await self._compared(place, generation, rendered, until)
+        return _Reading(rendered, stands=stands, stored=keeping == "kept")
 
-    async def _keep_whole(self, place: Place, generation: str, rendered: Rendered) -> bool | None:
-        entry = Entry(generation, self._lifetimes.fresh_for(rendered, generation), rendered)
-        left = self._lifetimes.kept_for(rendered) - entry.age(self._clock())
-        owner, shelf = self._whereabouts(place)
-        return await shelf.keep(owner, place.key, generation, entry.written(place), left)
-
-    async def _keep_incomplete(
-        self, place: Place, generation: str, rendered: Rendered
+    async def _compared(
+        self, place: Place, generation: str | None, rendered: Rendered, until: float
     ) -> bool | None:
-        # For so long from now, not from when its reading began: that may have been all of a second
-        # ago, with a service that is slow.
-        now = self._clock()
-        entry = Entry(generation, now - rendered.as_of + INCOMPLETE_KEPT, rendered)
-        expires = trio.current_time() + INCOMPLETE_KEPT
-        self._incomplete.keep(place, entry.written(place), expires)
-        current, _ = await self._look_up(place)
-        return None if current is None else current == generation
+        stands = await self._kept.stands(place, generation, rendered.as_of, until=until)
+        self._counts.fenced += stands is False
+        return stands
 
     def _fresh(self, entry: Entry, ttl: float) -> Served:
         self._counts.hits += 1
         return Served(rendered=entry.rendered, freshness="cached", ttl=ttl)
 
-    def _live(self, reading: _Reading, found: _Found) -> Served:
+    def _live(self, reading: _Reading, found: Found) -> Served:
         self._counts.misses += 1
         return Served(
             rendered=reading.rendered,
@@ -304,11 +215,11 @@ class Cache:
         )
 
     def _old(
-        self, overtaken: Rendered | None, found: _Found, trouble: DownstreamError | None
+        self, newest: Rendered | None, found: Found, trouble: DownstreamError | None
     ) -> Served:
-        """The newest there is of what is not fresh."""
-        if overtaken is not None:
-            rendered, ttl = overtaken, 0.0
+        """The newest there is of what cannot be called fresh."""
+        if newest is not None:
+            rendered, ttl = newest, 0.0
         elif found.entry is not None:
             rendered, ttl = found.entry.rendered, found.ttl
         else:

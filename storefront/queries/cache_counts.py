@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
+from storefront.queries.cache_shelf import Keeping
 from storefront.queries.single_flight import FlightStatistics
 from storefront.telemetry.metrics import Reading
 
@@ -20,7 +21,9 @@ class CacheCounts:
         failed: nothing to show.
         stored: kept for others.
         fenced: not kept, because an event came during the reading.
-        lost: not kept, because the shelf could not say, or had no room for one so large.
+        too_large: not kept, because the shelf had no room for one so large.
+        lost: not kept, because the shelf could not say.
+        uncompared: composed, and nobody could say whether an event had come meanwhile.
         bypassed: the shelf could not tell the generation, so nothing was looked for.
         poisoned: entries that were none of ours, or of another age of ours.
         flights: compositions that others could wait for.
@@ -34,12 +37,21 @@ class CacheCounts:
     failed: int = 0
     stored: int = 0
     fenced: int = 0
+    too_large: int = 0
     lost: int = 0
+    uncompared: int = 0
     bypassed: int = 0
     poisoned: int = 0
     flights: int = 0
     joined: int = 0
     under_way: int = 0
+
+    def note(self, keeping: Keeping) -> None:
+        """Count what became of a view that was to be kept."""
+        self.stored += keeping == "kept"
+        self.fenced += keeping == "overtaken"
+        self.too_large += keeping == "too large"
+        self.lost += keeping == "unknown"
 
     def with_flights(self, now: FlightStatistics) -> CacheCounts:
         """A copy that has the flights in it."""

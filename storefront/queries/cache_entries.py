@@ -15,7 +15,7 @@ from storefront.settings import ViewSettings
 from storefront.store.contract import changed_at
 
 # Of an entry as it is written here; the view inside has a number of its own (rendering.SCHEMA).
-FORM = 1
+FORM = 2
 # Give or take this share of its life, so that what was read together does not lapse together.
 JITTER = 0.1
 # A service may lag its own event by so many seconds; what was read meanwhile is fresh for LAGGING.
@@ -42,7 +42,6 @@ class _Written(msgspec.Struct, frozen=True, array_like=True, gc=False):
     place: str
     generation: str
     fresh_for: float
-    found: bool
     rendered: bytes
 
 
@@ -81,7 +80,6 @@ class Entry:
                 place=str(place),
                 generation=self.generation,
                 fresh_for=self.fresh_for,
-                found=self.rendered.found,
                 rendered=self.rendered.stored(),
             )
         )
@@ -95,9 +93,8 @@ class Entry:
             return None
         if written.form != FORM or written.place != str(place):
             return None
-        owner = place.customer if written.found else None
-        rendered = restore(written.rendered, owner)
-        if rendered is None or rendered.found != written.found:
+        rendered = restore(written.rendered, place.customer)
+        if rendered is None or not rendered.found:
             return None
         return cls(written.generation, written.fresh_for, rendered)
 
@@ -119,16 +116,22 @@ class Lifetimes:
         changed = changed_at(generation)
         if changed is not None and rendered.as_of - changed < LAG:
             return LAGGING
-        if not rendered.found:
-            return self._settings.cache_negative
         return self._settings.cache_fresh * self._uniform(1 - JITTER, 1 + JITTER)
 
-    def kept_for(self, rendered: Rendered) -> float:
-        """Seconds from the beginning of its reading for which it may be shown as an old one; that
-        there was no such thing is nothing to show.
-        """
-        settings = self._settings
-        return settings.cache_kept if rendered.found else settings.cache_negative
+    @property
+    def kept(self) -> float:
+        """Seconds from the beginning of its reading for which it may be shown as an old one."""
+        return self._settings.cache_kept
+
+
+def surely_before(generation: str, moment: float) -> bool:
+    """Whether a generation began before this moment (seconds since 1970), whoever's clock it says
+    that by. "" is no event's, and before all of them.
+    """
+    if not generation:
+        return True
+    changed = changed_at(generation)
+    return changed is not None and changed + CLOCKS_APART < moment
 
 
 _encoder = msgspec.msgpack.Encoder()

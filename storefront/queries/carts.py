@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import trio
 
 from storefront.domain.ids import CartId, CustomerId
 from storefront.downstream.shopping import Cart
-from storefront.errors import DownstreamError, DownstreamNonsenseError, StoreUnavailableError
+from storefront.errors import DownstreamError, StoreUnavailableError
 from storefront.queries.asking import asking
 from storefront.queries.including import Included
 from storefront.queries.lines import Shelves, enquire, shown, subtotal_of
@@ -24,7 +25,7 @@ _OPEN = "Active"
 class AskShopping(Protocol):
     """What the cart page asks of Shopping (downstream/shopping.py)."""
 
-    async def cart(self, cart: CartId) -> Cart | None: ...
+    async def cart(self, cart: CartId, owner: CustomerId | None = None) -> Cart | None: ...
 
     async def cart_of(self, customer: CustomerId) -> Cart | None: ...
 
@@ -79,7 +80,13 @@ class Carts:
         Raises:
             DownstreamError: Shopping let us down.
         """
-        cart, source = await insist(deadline, SHOPPING, self._shopping.cart, cart_id)
+        named = None
+        if reader is not None:
+            with suppress(StoreUnavailableError):
+                named = cart_among(await self._remembered.facts(reader, deadline))
+        # What an event told to be the reader's cart stays the reader's, whatever Shopping says.
+        mine = reader if named == cart_id else None
+        cart, source = await insist(deadline, SHOPPING, self._shopping.cart, cart_id, mine)
         owner = None if cart is None else cart.customer_id
         if cart is None or owner is None or reader not in {owner, None}:
             return Composed(view=None, owner=owner, sources={SHOPPING: source})
@@ -94,10 +101,8 @@ class Carts:
         except StoreUnavailableError:
             remembered = False
         if named is not None:
-            cart, source = await insist(deadline, SHOPPING, self._shopping.cart, named)
-            if cart is not None and cart.customer_id != customer:
-                # It was this customer's when its last event came, and a cart does not change hands.
-                raise DownstreamNonsenseError(SHOPPING, "another customer's cart")
+            # It was this customer's when its last event came, and a cart does not change hands.
+            cart, source = await insist(deadline, SHOPPING, self._shopping.cart, named, customer)
             if cart is not None and cart.status == _OPEN:
                 return cart, source
         # Nothing was ever put into a cart, or the last one is closed. A Shopping as the design

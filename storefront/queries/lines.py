@@ -22,8 +22,9 @@ T = TypeVar("T")
 # A product by its SKU; a Part without a value and without a hole is a SKU that Catalog does not
 # know.
 AskProduct = Callable[[str], Awaitable[Part[Product]]]
-AskPrices = Callable[[Iterable[str]], Awaitable[Mapping[str, Decimal]]]
-AskStock = Callable[[str], Awaitable[int | None]]
+# Of several SKUs; what has no price is left out. Both settle their failures likewise.
+AskPrices = Callable[[Iterable[str]], Awaitable[Part[Mapping[str, Decimal]]]]
+AskStock = Callable[[str], Awaitable[Part[int]]]
 
 
 class Line(Protocol):
@@ -42,8 +43,8 @@ class Shelves:
     """Whom to ask about products.
 
     Attributes:
-        product: settles its failures itself.
-        prices: of SKUs, fifty to a question; None where Pricing is not configured.
+        product: by its SKU.
+        prices: of SKUs; None where Pricing is not configured.
         stock: of a SKU; None where Inventory is not configured.
     """
 
@@ -101,8 +102,10 @@ def enquire(asking: Asking, shelves: Shelves, lines: Iterable[Line], include: In
     skus = list(dict.fromkeys(line.sku for line in lines))
     return Enquiry(
         products={sku: asking.take(shelves.product, sku) for sku in skus},
-        prices=asking.ask(shelves.prices, skus) if "prices" in include and skus else None,
-        stock={sku: asking.ask(shelves.stock, sku) for sku in skus} if "stock" in include else None,
+        prices=asking.take(shelves.prices, skus) if "prices" in include and skus else None,
+        stock={sku: asking.take(shelves.stock, sku) for sku in skus}
+        if "stock" in include
+        else None,
         details="details" in include,
     )
 

@@ -14,6 +14,7 @@ import trio
 
 from storefront.domain.ids import CustomerId
 from storefront.errors import StoreUnavailableError
+from storefront.queries.cache_shelf import Keeping
 from storefront.telemetry.metrics import Reading
 
 K = TypeVar("K", bound=Hashable)
@@ -73,7 +74,7 @@ class Generations(Protocol):
 
 
 class MemoryShelf:
-    """See `cache.Shelf`.
+    """See `cache_shelf.Shelf`.
 
     Args:
         generations: the store, whose `generation` must not wait between its answer and us: what is
@@ -86,7 +87,7 @@ class MemoryShelf:
         self._kept = Bounded[tuple[CustomerId, str]](most)
 
     async def look(self, customer: CustomerId, key: str) -> tuple[str | None, bytes | None]:
-        """See `cache.Shelf`."""
+        """See `cache_shelf.Shelf`."""
         try:
             generation = await self._generations.generation(customer)
         except StoreUnavailableError:
@@ -95,19 +96,20 @@ class MemoryShelf:
 
     async def keep(
         self, customer: CustomerId, key: str, generation: str, entry: bytes, seconds: float
-    ) -> bool | None:
-        """See `cache.Shelf`."""
+    ) -> Keeping:
+        """See `cache_shelf.Shelf`."""
         try:
             current = await self._generations.generation(customer)
         except StoreUnavailableError:
-            return None
+            return "unknown"
         if current != generation:
-            return False
+            return "overtaken"
         until = trio.current_time() + seconds
-        return self._kept.keep((customer, key), entry, until) or None
+        fits = self._kept.keep((customer, key), entry, until)
+        return "kept" if fits else "too large"
 
     def readings(self) -> Iterable[Reading]:
-        """See `cache.Shelf`."""
+        """See `cache_shelf.Shelf`."""
         yield "storefront_cache_bytes", "Bytes of views kept in memory.", {}, self._kept.bytes
         yield "storefront_cache_entries", "Views kept in memory.", {}, len(self._kept)
         name, words = "storefront_cache_pushed_out_total", "Views that went because it was full."

@@ -22,25 +22,21 @@ from storefront.queries.asking import asking
 from storefront.queries.checkouts import ORDERS
 from storefront.queries.including import NOTHING, Included
 from storefront.queries.lines import Enquiry, Shelves, enquire
-from storefront.queries.parts import Composed, insist
-from storefront.queries.remembered import EVENTS, Remembered, shipments_among, status_among
+from storefront.queries.parts import Composed, Part, Source, insist, settle
+from storefront.queries.remembered import (
+    EVENTS,
+    Remembered,
+    known_among,
+    payment_among,
+    shipments_among,
+)
 from storefront.queries.shapes import OrderView, PaymentPart, ShipmentPart
-
-# An order's status told by an event, as Payments would put it (contracts.md 1.2, 1.2b and 2.5). A
-# refund that failed leaves the money taken.
-_PAID = {
-    "PaymentAuthorized": "Authorized",
-    "PaymentCaptured": "Captured",
-    "PaymentFailed": "Failed",
-    "Refunded": "Refunded",
-    "RefundFailed": "Captured",
-}
 
 
 class AskOrders(Protocol):
     """What the order page asks of Orders (downstream/orders.py)."""
 
-    async def order(self, order: OrderId) -> Order | None: ...
+    async def order(self, order: OrderId, owner: CustomerId | None = None) -> Order | None: ...
 
 
 AskPayments = Callable[[OrderId], Awaitable[Sequence[Payment]]]
@@ -87,35 +83,54 @@ class OrderPages:
         Raises:
             DownstreamError: Orders let us down.
         """
-        order, source = await insist(deadline, ORDERS, self._orders.order, order_id)
+        told = None if reader is None else await self._told(reader, deadline)
+        # What an event told of one of the reader's orders stays the reader's, whatever Orders says.
+        mine = reader if told is not None and known_among(told.value or (), order_id) else None
+        order, source = await insist(deadline, ORDERS, self._orders.order, order_id, mine)
         owner = None if order is None else order.customer_id
         if order is None or owner is None or reader not in {owner, None}:
             return Composed(view=None, owner=owner, sources={ORDERS: source})
+        told = told or await self._told(owner, deadline)
+        return await self._composed(order, source, told, include, deadline)
+
+    async def _composed(
+        self,
+        order: Order,
+        source: Source,
+        told: Part[Sequence[Fact]],
+        include: Included,
+        deadline: float,
+    ) -> Composed[OrderView]:
         lines = order.line_items[: self._most_lines] if "products" in include else ()
         async with asking(deadline, at_once=self._at_once) as ask:
-            # The log first: it is near, and what it says is for when the others do not answer.
-            events = ask.ask(self._remembered.facts, owner, deadline)
-            payments = ask.ask(self._payments, order_id)
-            shipments = ask.ask(self._shipments, order_id)
+            payments = ask.ask(self._payments, order.order_id)
+            shipments = ask.ask(self._shipments, order.order_id)
             enquiry = enquire(ask, self._shelves, lines, NOTHING)
-        told = events.part.value or ()
         paid, sent = payments.part, shipments.part
         sources = {ORDERS: source, "payments": paid.source, "fulfillment": sent.source}
         if paid.value is None or sent.value is None:
-            sources[EVENTS] = events.part.source
+            # What the log says is for when the others do not answer.
+            sources[EVENTS] = told.source
         view = OrderView(
             order_id=order.order_id,
-            customer_id=owner,
+            customer_id=order.customer_id,
             status=order.status,
             placed_at=order.placed_at.text,
             total_amount=order.total_amount,
             items=[_line(line, enquiry) for line in order.line_items],
-            payment=_told_payment(told, order_id) if paid.value is None else _payment(paid.value),
-            shipments=_told_shipments(events.part.value, order_id)
+            payment=_told_payment(told.value, order.order_id)
+            if paid.value is None
+            else _payment(paid.value),
+            shipments=_told_shipments(told.value, order.order_id)
             if sent.value is None
             else [_shipment(shipment) for shipment in sent.value],
         )
-        return Composed(view=view, owner=owner, sources={**sources, **enquiry.sources()})
+        sources |= enquiry.sources()
+        return Composed(view=view, owner=order.customer_id, sources=sources)
+
+    async def _told(self, customer: CustomerId, deadline: float) -> Part[Sequence[Fact]]:
+        """What the events told of the customer's things."""
+        return await settle(self._remembered.facts, customer, deadline)
 
 
 def _line(line: OrderLine, enquiry: Enquiry) -> shapes.OrderLine:
@@ -139,8 +154,8 @@ def _payment(payments: Sequence[Payment]) -> PaymentPart | None:
     return PaymentPart(status=newest.status, amount=newest.amount)
 
 
-def _told_payment(told: Sequence[Fact], order: OrderId) -> PaymentPart | None:
-    status = _PAID.get(status_among(told, order) or "")
+def _told_payment(told: Sequence[Fact] | None, order: OrderId) -> PaymentPart | None:
+    status = payment_among(told or (), order)
     return None if status is None else PaymentPart(status=status)
 
 

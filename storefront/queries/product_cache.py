@@ -14,7 +14,6 @@ question itself (hazards H13, H22d), at every line of every cart instead of once
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -25,63 +24,27 @@ from typing import Generic, TypeVar
 import trio
 
 from storefront.errors import DownstreamError, DownstreamTimeoutError
-from storefront.queries.parts import Part, Source, State, state_of
-from storefront.queries.single_flight import Flight, Flights
+from storefront.queries.parts import Part, Source, State, state_of, together
+from storefront.queries.product_known import Book, Known, Terms
+from storefront.queries.single_flight import Flight, Flights, twin_of
 from storefront.telemetry.metrics import Reading
 
 V = TypeVar("V")
 
-# The share of its life after which an answer is asked for again before anybody has to wait.
-AGEING = 0.8
 # Questions asked again at the same time; at the bound an answer ages until the next who wants it.
 REFRESHES = 10
 # Seconds without another question after one that failed, where an old answer is at hand.
 LEFT_ALONE = 1.0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How long what is known.
-
-    Attributes:
-        name: of what is asked for, for errors and metrics.
-        fresh: seconds for which an answer is as good as a new one.
-        kept: seconds for which it is shown where there is no new one, from when it was asked for.
-        negative: seconds for which there is no such SKU.
-        within: seconds one question may take.
-        patience: seconds to wait for a new answer where an old one is at hand.
-        together: SKUs to a question.
-        most: SKUs known at once; beyond that what was not wanted for the longest is forgotten.
-    """
-
-    name: str
-    fresh: float = 300.0
-    kept: float = 600.0
-    negative: float = 10.0
-    within: float = 1.0
-    patience: float = 0.25
-    together: int = 1
-    most: int = 10_000
-
-
-@dataclass(slots=True)
-class _Known(Generic[V]):
-    """An answer: None for no such SKU. Moments are on Trio's clock."""
-
-    value: V | None
-    asked_at: float
-    left_alone_until: float = -inf
-
-
 # What a flight brings. A failure is settled in it, for one that nobody waits for fails as well.
-_Landed = Mapping[str, _Known[V]] | DownstreamError
+_Landed = Mapping[str, Known[V]] | DownstreamError
 
 
 @dataclass(frozen=True, slots=True)
 class _Said(Generic[V]):
     """What is said to one who asks: an answer, or why there is none."""
 
-    known: _Known[V] | None
+    known: Known[V] | None
     state: State
     trouble: DownstreamError | None = None
 
@@ -124,7 +87,7 @@ class ProductCache(Generic[V]):
     def __init__(self, ask: AskMany[V], terms: Terms) -> None:
         self._ask = ask
         self._terms = terms
-        self._known: OrderedDict[str, _Known[V]] = OrderedDict()
+        self._known: Book[V] = Book(terms)
         self._flights: Flights[str, _Landed[V]] = Flights()
         self._counts = ProductCacheCounts()
 
@@ -135,10 +98,18 @@ class ProductCache(Generic[V]):
     async def part(self, sku: str) -> Part[V]:
         """What is known of it, as a part of a view: never raises for a service that fails."""
         asked_at = trio.current_time()
-        said = (await self._learn([sku]))[sku]
-        if said.known is None:
-            return Part(None, Source(said.state, asked_at))
-        return Part(said.known.value, Source(said.state, said.known.asked_at))
+        return _part((await self._learn([sku]))[sku], asked_at)
+
+    async def parts(self, skus: Iterable[str]) -> Part[Mapping[str, V]]:
+        """What is known of them, as one part of a view: what there is not, or nobody says for now,
+        is left out, and the worst that is said of any is said of all.
+        """
+        asked_at = trio.current_time()
+        learnt = await self._learn(list(dict.fromkeys(skus)))
+        parts = {sku: _part(said, asked_at) for sku, said in learnt.items()}
+        known = {sku: part.value for sku, part in parts.items() if part.value is not None}
+        said = together(part.source for part in parts.values())
+        return Part(known, said or Source("ok", asked_at))
 
     async def one(self, sku: str) -> V | None:
         """What is known of it; None for no such SKU.
@@ -157,7 +128,8 @@ class ProductCache(Generic[V]):
         found: dict[str, V] = {}
         for sku, said in (await self._learn(list(dict.fromkeys(skus)))).items():
             if said.trouble is not None:
-                raise said.trouble
+                # One failure may be said to several who ask.
+                raise twin_of(said.trouble)
             if said.known is not None and said.known.value is not None:
                 found[sku] = said.known.value
         return found
@@ -165,7 +137,12 @@ class ProductCache(Generic[V]):
     def statistics(self) -> ProductCacheCounts:
         """How it has been."""
         under_way = self._flights.statistics().under_way
-        return replace(self._counts, known=len(self._known), under_way=under_way)
+        return replace(
+            self._counts,
+            forgotten=self._known.forgotten,
+            known=len(self._known),
+            under_way=under_way,
+        )
 
     def readings(self) -> Iterable[Reading]:
         """The same for /metrics."""
@@ -179,7 +156,8 @@ class ProductCache(Generic[V]):
         """Something about each of them."""
         await trio.lowlevel.checkpoint_if_cancelled()
         now = trio.current_time()
-        said = {sku: _Said(known, "cached") for sku in skus if (known := self._fresh(sku, now))}
+        book = self._known
+        said = {sku: _Said(known, "cached") for sku in skus if (known := book.fresh(sku, now))}
         self._counts.hits += len(said)
         self._refresh([sku for sku in said if self._ages(sku, now)], now)
         lapsed = [sku for sku in skus if sku not in said]
@@ -190,7 +168,7 @@ class ProductCache(Generic[V]):
         return said
 
     async def _learn_anew(self, skus: Sequence[str], now: float) -> Mapping[str, _Said[V]]:
-        old = {sku: known for sku in skus if (known := self._old(sku, now))}
+        old = {sku: known for sku in skus if (known := self._known.old(sku, now))}
         asked = [sku for sku in skus if sku not in old or now >= old[sku].left_alone_until]
         answers = await self._asked(asked, now, in_a_hurry=all(sku in old for sku in asked))
         said = {sku: self._said(answers.get(sku), old.get(sku)) for sku in skus}
@@ -198,8 +176,8 @@ class ProductCache(Generic[V]):
         self._counts.expired += sum(each.state == "expired" for each in said.values())
         return said
 
-    def _said(self, answer: _Known[V] | DownstreamError | None, old: _Known[V] | None) -> _Said[V]:
-        if isinstance(answer, _Known):
+    def _said(self, answer: Known[V] | DownstreamError | None, old: Known[V] | None) -> _Said[V]:
+        if isinstance(answer, Known):
             return _Said(answer, "ok")
         if old is not None:
             return _Said(old, "expired")
@@ -208,11 +186,11 @@ class ProductCache(Generic[V]):
 
     async def _asked(
         self, skus: Sequence[str], now: float, *, in_a_hurry: bool
-    ) -> Mapping[str, _Known[V] | DownstreamError]:
+    ) -> Mapping[str, Known[V] | DownstreamError]:
         """What the service says of each; nothing of one that it does not say in time."""
         # With an old answer at hand the question goes on when we do not wait for it any longer.
         flights = self._flying(skus, now, pinned=in_a_hurry)
-        answers: dict[str, _Known[V] | DownstreamError] = {}
+        answers: dict[str, Known[V] | DownstreamError] = {}
         with ExitStack() as all_of_them:
             for flight in flights.values():
                 all_of_them.enter_context(flight.held())
@@ -224,6 +202,9 @@ class ProductCache(Generic[V]):
                             landed if isinstance(landed, DownstreamError) else landed[sku]
                         )
         return answers
+
+    def _ages(self, sku: str, now: float) -> bool:
+        return not self._flights.under_way(sku) and self._known.ages(sku, now)
 
     def _refresh(self, skus: Sequence[str], now: float) -> None:
         asked = skus[: (REFRESHES - self._flights.pinned) * self._terms.together]
@@ -258,40 +239,16 @@ class ProductCache(Generic[V]):
             if pinned:
                 self._leave_alone(skus)
             raise
-        answers = {sku: _Known(values.get(sku), asked_at) for sku in skus}
-        for sku, known in answers.items():
-            self._known[sku] = known
-            self._known.move_to_end(sku)
-        while len(self._known) > self._terms.most:
-            self._known.popitem(last=False)
-            self._counts.forgotten += 1
+        answers = {sku: Known(values.get(sku), asked_at) for sku in skus}
+        self._known.learn(answers)
         return answers
 
     def _leave_alone(self, skus: Sequence[str]) -> None:
         self._counts.failures += 1
-        until = trio.current_time() + LEFT_ALONE
-        for sku in skus:
-            if sku in self._known:
-                self._known[sku].left_alone_until = until
+        self._known.leave_alone(skus, trio.current_time() + LEFT_ALONE)
 
-    def _fresh(self, sku: str, now: float) -> _Known[V] | None:
-        known = self._known.get(sku)
-        if known is None or now - known.asked_at >= self._life(known):
-            return None
-        self._known.move_to_end(sku)
-        return known
 
-    def _ages(self, sku: str, now: float) -> bool:
-        known = self._known[sku]
-        ages_at = known.asked_at + AGEING * self._life(known)
-        under_way = self._flights.under_way(sku)
-        return not under_way and now >= max(ages_at, known.left_alone_until)
-
-    def _old(self, sku: str, now: float) -> _Known[V] | None:
-        known = self._known.get(sku)
-        if known is None or known.value is None or now - known.asked_at >= self._terms.kept:
-            return None
-        return known
-
-    def _life(self, known: _Known[V]) -> float:
-        return self._terms.negative if known.value is None else self._terms.fresh
+def _part(said: _Said[V], asked_at: float) -> Part[V]:
+    if said.known is None:
+        return Part(None, Source(said.state, asked_at))
+    return Part(said.known.value, Source(said.state, said.known.asked_at))

@@ -63,8 +63,8 @@ async def compose_listing(
     products = page.products[: wanted.page_size]
     skus = list(dict.fromkeys(product.sku for product in products))
     async with asking(deadline, at_once=at_once) as ask:
-        prices = ask.ask(shelves.prices, skus)
-        stock = {sku: ask.ask(shelves.stock, sku) for sku in skus}
+        prices = ask.take(shelves.prices, skus)
+        stock = {sku: ask.take(shelves.stock, sku) for sku in skus}
     known = prices.part.value or {}
     view = ProductListingView(
         products=[_listed(p, known, stock[p.sku].part.value) for p in products],

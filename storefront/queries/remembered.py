@@ -1,4 +1,4 @@
-"""What the log remembers of a customer, for a view: its place, and facts about cart and shipments.
+"""What the log remembers of a customer, for a view: its place, and facts about its things.
 
 The log is asked with little patience, for a view can do without: a place that is not known is null,
 and facts that are not known are a hole.
@@ -79,7 +79,12 @@ def shipments_among(facts: Sequence[Fact], order: OrderId) -> Sequence[Fact]:
     return [fact for fact in facts if fact.kind == "shipment" and fact.order == order]
 
 
-def status_among(facts: Sequence[Fact], order: OrderId) -> str | None:
-    """The order's last status, in the words of its events (contracts.md sections 1.2 and 1.2b)."""
-    found = (fact.state for fact in facts if fact.kind == "order" and fact.id == order)
+def payment_among(facts: Sequence[Fact], order: OrderId) -> str | None:
+    """How the order's payment stands, in Payments' words."""
+    found = (fact.state for fact in facts if fact.kind == "payment" and fact.id == order)
     return next(found, None)
+
+
+def known_among(facts: Sequence[Fact], order: OrderId) -> bool:
+    """Whether an event told that this is an order of this customer's."""
+    return any(order in {fact.id, fact.order} for fact in facts if fact.kind != "cart")

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Generic, TypeVar
 
 import structlog
@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
 
 Fly = Callable[[], Awaitable[T]]
 
@@ -47,7 +48,6 @@ class Flight(Generic[T]):
         # One of the three where it has landed; else it was cancelled from above.
         self._answers: list[T] = []
         self._error: Exception | None = None
-        self._traceback: TracebackType | None = None
         self._too_slow = False
 
     async def fly(self) -> None:
@@ -56,8 +56,8 @@ class Flight(Generic[T]):
             with self._scope:
                 self._answers.append(await self._fly())
             self._too_slow = not self._answers
-        except Exception as exc:  # those who wait raise it, each in his own task
-            self._error, self._traceback = exc, exc.__traceback__
+        except Exception as exc:  # those who wait raise its like, each in his own task
+            self._error = exc
             if not (self._waiting or isinstance(exc, DownstreamError)):
                 log.exception("a question that nobody waited for died of a bug")
         finally:
@@ -92,8 +92,7 @@ class Flight(Generic[T]):
         if self._answers:
             return self._answers[0]
         if self._error is not None:
-            # With the flight's own traceback, or each who raises it would leave his frames on it.
-            raise self._error.with_traceback(self._traceback)
+            raise twin_of(self._error)
         if self._too_slow:
             raise trio.TooSlowError
         # Cancelled with the nursery. Within the time that is left, everybody for himself.
@@ -103,6 +102,27 @@ class Flight(Generic[T]):
     def _land(self) -> None:
         self._leave()
         self._landed.set()
+
+
+def twin_of(error: E) -> E:
+    """The same error for one more who raises it, with the traceback it has so far.
+
+    Raised by several, one and the same would have the frames of them all on its traceback, the
+    context of whoever raised it last, and everybody's notes.
+    """
+    try:
+        twin = copy(error)
+    except Exception:  # noqa: BLE001 - whatever its maker says to arguments that are none of its own
+        # What it is, is in these two.
+        twin = type(error).__new__(type(error), *error.args)
+        twin.__dict__.update(error.__dict__)
+    # What its maker made of them may be more words than they were.
+    twin.args = error.args
+    if hasattr(error, "__notes__"):
+        twin.__notes__ = list(error.__notes__)
+    twin.__cause__, twin.__context__ = error.__cause__, error.__context__
+    twin.__suppress_context__ = error.__suppress_context__
+    return twin.with_traceback(error.__traceback__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -15,12 +16,14 @@ import trio
 
 from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId
 from storefront.downstream.catalog import Product
+from storefront.downstream.inventory import Inventory
+from storefront.downstream.pricing import Pricing
 from storefront.downstream.services import Services
 from storefront.queries.carts import Carts
 from storefront.queries.checkouts import Checkouts
 from storefront.queries.history import compose_history
 from storefront.queries.including import NOTHING, Included
-from storefront.queries.lines import Shelves
+from storefront.queries.lines import AskPrices, AskProduct, AskStock, Shelves
 from storefront.queries.orders import OrderPages
 from storefront.queries.parts import Composed, Part, settle
 from storefront.queries.products import Page, compose_listing
@@ -50,14 +53,16 @@ class Keeper(Protocol):
 
 
 class Direct:
-    """Keeps nothing: every view comes from the services, within so many seconds."""
+    """Keeps nothing: every view comes from the services, within so many seconds. Nor does it know
+    of generations, so nobody can say whether an event came meanwhile: it calls no view live.
+    """
 
     def __init__(self, view_deadline: float) -> None:
         self._patience = view_deadline
 
     async def view(self, _customer: CustomerId | None, _key: str, compose: Compose) -> Served:
         rendered = await compose(trio.current_time() + self._patience)
-        return Served(rendered=rendered, forwarded="bypass")
+        return Served(rendered=rendered, freshness="expired", forwarded="bypass")
 
 
 class Views:
@@ -70,6 +75,8 @@ class Views:
         settings: deadlines and bounds.
         clock: seconds since 1970.
         product: a product by its SKU from a cache of its own; without, Catalog is asked.
+        prices: likewise, and Pricing, where it is configured.
+        stock: likewise, and Inventory.
         unkept: whoever has views composed that are not kept; without, they are.
     """
 
@@ -81,7 +88,9 @@ class Views:
         settings: ViewSettings,
         *,
         clock: Callable[[], float],
-        product: Callable[[str], Awaitable[Part[Product]]] | None = None,
+        product: AskProduct | None = None,
+        prices: AskPrices | None = None,
+        stock: AskStock | None = None,
         unkept: Keeper | None = None,
     ) -> None:
         self._keeper = keeper
@@ -93,8 +102,8 @@ class Views:
         self._remembered = Remembered(log, clock=clock)
         self._shelves = Shelves(
             product=product or partial(_known_product, services),
-            prices=services.pricing.prices if services.pricing else None,
-            stock=services.inventory.stock if services.inventory else None,
+            prices=prices or (partial(_prices, services.pricing) if services.pricing else None),
+            stock=stock or (partial(_stock, services.inventory) if services.inventory else None),
         )
         bounds = {"at_once": settings.fan_out, "most_lines": settings.lines_per_cart}
         self._carts = Carts(services.shopping, self._shelves, self._remembered, **bounds)
@@ -217,3 +226,11 @@ _KEYED = re.compile("[:?]")
 
 async def _known_product(services: Services, sku: str) -> Part[Product]:
     return await settle(services.catalog.product, sku)
+
+
+async def _prices(pricing: Pricing, skus: Iterable[str]) -> Part[Mapping[str, Decimal]]:
+    return await settle(pricing.prices, skus)
+
+
+async def _stock(inventory: Inventory, sku: str) -> Part[int]:
+    return await settle(inventory.stock, sku)

@@ -11,15 +11,20 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storefront.domain.ids import CartId, OrderId
+from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId
 from storefront.domain.translate import Totals
 from storefront.downstream import orders, shopping
 from storefront.downstream.answers import is_price, read
+from storefront.downstream.breaker import Patience
+from storefront.downstream.fulfillment import Fulfillment
 from storefront.downstream.http import open_http
+from storefront.downstream.identity import Identity
 from storefront.downstream.orders import Orders
+from storefront.downstream.payments import Payments
 from storefront.downstream.shopping import Shopping
 from storefront.errors import (
     DownstreamNonsenseError,
+    DownstreamOpenError,
     DownstreamTimeoutError,
     DownstreamUnavailableError,
 )
@@ -243,3 +248,59 @@ async def test_another_customers_cart_is_nonsense_and_nobodys_is_not(there, ask_
     for whose in (f',"customerId":"{ALICE}"', f',"customerId":"{ALICE.upper()}"', ""):
         there.answer = saying(response(cart(whose)))
         assert (await ask_shopping(CART)).item_count == 1
+
+
+# Somebody else's things, as often as it takes.
+
+BOB = CustomerId("22222222-2222-2222-2222-222222222222")
+CHECKOUT = CheckoutId("c4ec0000-0000-4000-8000-000000000001")
+SUMMARY = f'{{"orderId":"{ORDER}","customerId":"{BOB}","placedAt":"2026-02-17T22:00:00+00:00","status":"Placed","totalAmount":1,"itemCount":1}}'
+STEPS = '"items":[],"hasPaymentMethod":false,"isCompleted":false'
+OF_ANOTHER = f'[{{"id":"{OTHER}","orderId":"{OTHER}","status":"Delivered"}}]'
+LIES = {
+    "a cart": (Shopping, lambda s: s.cart(CART, ALICE), cart().replace(ALICE.encode(), BOB.encode())),
+    "a cart that is nobody's": (Shopping, lambda s: s.cart(CART, ALICE), f'{{"cartId":"{CART}","items":[]}}'.encode()),
+    "a customer's cart": (Shopping, lambda s: s.cart_of(ALICE), cart().replace(ALICE.encode(), BOB.encode())),
+    "another cart": (Shopping, lambda s: s.cart(CART), cart(cart_id=OTHER)),
+    "an order": (Orders, lambda s: s.order(ORDER, ALICE), order(customerId=f'"{BOB}"')),
+    "another order": (Orders, lambda s: s.order(ORDER), order(orderId=f'"{OTHER}"')),
+    "a history": (Orders, lambda s: s.history(ALICE), f"[{SUMMARY}]".encode()),
+    "another checkout": (Orders, lambda s: s.checkout(CHECKOUT), f'{{"checkoutId":"{OTHER}",{STEPS}}}'.encode()),
+    "an address": (Identity, lambda s: s.addresses(ALICE), f'[{{"id":"{OTHER}","customerId":"{BOB}"}}]'.encode()),
+    "another order's payment": (
+        Payments,
+        lambda s: s.of_order(ORDER),
+        f'[{{"paymentId":"{OTHER}","orderId":"{OTHER}","amount":1,"currency":"USD","status":"Captured","initiatedAt":"2026-02-17T22:00:00+00:00"}}]'.encode(),
+    ),
+    "another order's shipment": (Fulfillment, lambda s: s.shipments(ORDER), OF_ANOTHER.encode()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "ask", "said"), LIES.values(), ids=LIES.keys())
+async def test_a_service_that_answers_with_somebody_elses_data_is_not_asked_any_more(
+    there, kind, ask, said
+):
+    there.answer = saying(response(said))
+    guard = guarding("lying", budget=5, patience=Patience(calls=4))
+    async with open_http("lying", there.url, connect_timeout=10) as http:
+        service = kind(http, guard)
+        for _ in range(4):
+            assert guard.statistics().state == "closed"
+            with pytest.raises(DownstreamNonsenseError, match="another"):
+                await ask(service)
+        assert guard.statistics().outcomes["failed"] == 4
+        with pytest.raises(DownstreamOpenError):
+            await ask(service)
+        assert len(there.heard) == 4
+
+
+async def test_whose_a_thing_is_may_be_the_callers_to_look_at(there):
+    async with open_http("any", there.url, connect_timeout=10) as http:
+        guard = guarding("any", budget=5)
+        there.answer = saying(response(order(customerId=f'"{BOB}"')))
+        assert (await Orders(http, guard).order(ORDER)).customer_id == BOB
+        there.answer = saying(response(cart().replace(ALICE.encode(), BOB.encode())))
+        assert (await Shopping(http, guard).cart(CART)).customer_id == BOB
+        there.answer = saying(response(f'[{{"id":"{OTHER}","customerId":"{ALICE}"}}]'.encode()))
+        [found] = await Identity(http, guard).addresses(CustomerId(ALICE))
+        assert found.address_id == OTHER

@@ -43,7 +43,7 @@ class Deleting:
         current, _ = await self._shelf.look(customer, key)
         self._deleted.discard(customer)
         await self._shelf.keep(customer, key, current, entry, seconds)
-        return True
+        return "kept"
 
     def readings(self):
         return ()

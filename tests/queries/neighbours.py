@@ -21,9 +21,9 @@ from storefront.downstream.orders import Checkout, Order, OrderLine, OrderSummar
 from storefront.downstream.payments import Payment
 from storefront.downstream.services import Services
 from storefront.downstream.shopping import Cart, CartLine
-from storefront.errors import DownstreamUnavailableError
+from storefront.errors import DownstreamNonsenseError, DownstreamUnavailableError
 from storefront.queries.rendering import Served, body_of
-from storefront.queries.views import Direct, Views
+from storefront.queries.views import Views
 from storefront.settings import ViewSettings
 from storefront.store.contract import Recording
 from storefront.store.memory import MemoryStore
@@ -71,6 +71,18 @@ class Question:
 
 def down(service: str) -> DownstreamUnavailableError:
     return DownstreamUnavailableError(service, "status 503", status=503)
+
+
+def owned(question: Question):
+    """The question as a client asks it who was told whose the thing is: another's is nonsense."""
+
+    async def ask(thing, owner=None):
+        found = await question(thing)
+        if found is not None and owner not in {None, found.customer_id}:
+            raise DownstreamNonsenseError("fake", "another customer's")
+        return found
+
+    return ask
 
 
 class Asked:
@@ -193,8 +205,8 @@ class Neighbours:
             return None if question is None else Asked(**{name: question})
 
         return Services(
-            shopping=Asked(cart=self.cart, cart_of=self.cart_of),
-            orders=Asked(checkout=self.checkout, order=self.order, history=self.history),
+            shopping=Asked(cart=owned(self.cart), cart_of=self.cart_of),
+            orders=Asked(checkout=self.checkout, order=owned(self.order), history=self.history),
             catalog=Asked(product=self.product, products=self.products),
             identity=Asked(addresses=self.addresses),
             payments=perhaps(self.payments, "of_order"),
@@ -217,10 +229,22 @@ def open_store() -> MemoryStore:
     )
 
 
+class Undisturbed:
+    """Keeps nothing, and nothing happens to whose views they are: what is composed is live."""
+
+    def __init__(self, view_deadline: float) -> None:
+        self._patience = view_deadline
+
+    async def view(self, _customer, _key, compose) -> Served:
+        rendered = await compose(trio.current_time() + self._patience)
+        return Served(rendered=rendered, forwarded="bypass")
+
+
 def open_views(neighbours: Neighbours, log=None, **settings) -> Views:
     given = ViewSettings(**settings)
-    direct = Direct(given.view_deadline)
-    return Views(neighbours.services(), log or open_store(), direct, given, clock=wall_clock)
+    direct = Undisturbed(given.view_deadline)
+    services, store = neighbours.services(), log or open_store()
+    return Views(services, store, direct, given, clock=wall_clock, unkept=direct)
 
 
 def page(*products: Product, total: int | None = None) -> ProductPage:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 
 from storefront.errors import StoreUnavailableError
 from storefront.queries.cache import Cache
+from storefront.queries.cache_entries import LAG
 from storefront.queries.memory_shelf import MemoryShelf
+from storefront.queries.views import Direct
 from storefront.settings import ViewSettings
 from tests.queries.bursts import LOOKS, Bursts, Deleting
 from tests.queries.keeping import (
@@ -237,52 +241,190 @@ async def test_a_reading_that_ends_late_does_not_take_the_place_of_a_newer_one(a
         assert events_in(await shop.view()) == 1
 
 
-class Forgetful:
-    """A shelf that cannot tell the generation."""
+class Faulty:
+    """A shelf that is there until it is told otherwise.
 
-    def __init__(self):
+    Attributes:
+        looks: what becomes of each look to come: `there`, `away`, or `held` for ever; then the last.
+        keeps: the same of those who want to keep something.
+    """
+
+    def __init__(self, shelf):
+        self._shelf = shelf
+        self.looks = ["there"]
+        self.keeps = "there"
         self.kept = 0
 
-    async def look(self, *_):
-        await trio.lowlevel.checkpoint()
-        return None, None
+    async def look(self, customer, key):
+        how = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        if how == "held":
+            await trio.sleep_forever()
+        found = await self._shelf.look(customer, key)
+        return found if how == "there" else (None, None)
 
-    async def keep(self, *_):
+    async def keep(self, *entry):
         self.kept += 1
+        if self.keeps == "held":
+            await trio.sleep_forever()
+        kept = await self._shelf.keep(*entry)
+        return kept if self.keeps == "there" else "unknown"
 
     def readings(self):
         return ()
 
 
+@asynccontextmanager
+async def open_faulty(service, *looks, keeps="there"):
+    async with open_shop(service) as shop:
+        faulty = shop.cache._kept.shelf = Faulty(shop.shelf)
+        faulty.looks, faulty.keeps = list(looks), keeps
+        yield shop, faulty
+
+
+async def lands(shop, after):
+    await trio.sleep(after)
+    await shop.happens()
+
+
 async def test_where_the_generation_is_not_known_every_view_is_read_for_its_reader(autojump_clock):
-    async with open_shop(Service(takes=0.3), shelf=Forgetful()) as shop:
+    async with open_faulty(Service(takes=0.3), "away") as (shop, faulty):
         served = await views(shop, 5)
         assert shop.service.calls == 5
-        assert {(each.freshness, each.forwarded) for each in served} == {("live", "bypass")}
-        assert shop.shelf.kept == 0
-        assert shop.cache.statistics().bypassed == 5
+        # Nobody can say whether an event came while they were read.
+        assert {(each.freshness, each.forwarded) for each in served} == {("expired", "bypass")}
+        assert faulty.kept == 0
+        counted = shop.cache.statistics()
+        assert (counted.bypassed, counted.uncompared) == (5, 5)
 
 
-class Holding:
-    """A shelf that is there for looks and holds whoever wants to keep something."""
+@pytest.mark.parametrize("state", ["ok", "timeout"], ids=["whole", "incomplete"])
+async def test_what_nobody_can_compare_when_it_is_ready_is_not_called_live(autojump_clock, state):
+    """The shelf goes while the view is read, and an event comes."""
+    async with open_faulty(Service(takes=0.3), "there", "away", keeps="away") as (shop, _):
+        shop.service.state = state
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lands, shop, 0.1)
+            served = await shop.view()
+        assert (served.freshness, served.stored, events_in(served)) == ("expired", False, 0)
+        assert trio.current_time() == pytest.approx(0.3)
+        assert shop.service.calls == 1
+        assert shop.cache.statistics().uncompared == 1
 
-    def __init__(self, shelf):
-        self._shelf = shelf
 
-    async def look(self, customer, key):
-        return await self._shelf.look(customer, key)
+async def test_what_could_not_be_kept_is_compared_once_more_and_is_live_if_nothing_came(
+    autojump_clock,
+):
+    async with open_faulty(Service(takes=0.3), "there", keeps="away") as (shop, _):
+        served = await shop.view()
+        assert (served.freshness, served.stored) == ("live", False)
+        assert shop.cache.statistics().lost == 1
 
-    async def keep(self, *_):
-        await trio.sleep_forever()
+
+async def test_what_could_not_be_kept_is_read_again_if_an_event_came(autojump_clock):
+    async with open_faulty(Service(takes=0.3), "there", keeps="away") as (shop, _):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lands, shop, 0.1)
+            served = await shop.view()
+        assert (served.freshness, events_in(served)) == ("live", 1)
+        assert shop.service.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("quiet", "calls"), [(LAG, 1), (0.5, 2)], ids=["long before", "just before"]
+)
+async def test_a_generation_known_only_at_the_end_tells_whether_it_is_older_than_the_reading(
+    autojump_clock, quiet, calls
+):
+    async with open_faulty(Service(takes=0.3), "away", "there") as (shop, _):
+        await shop.happens()
+        await trio.sleep(quiet)
+        served = await shop.view()
+        # By a clock that may not be ours: what is nearly as young is not believed, and read again.
+        assert (served.freshness, shop.service.calls) == ("live", calls)
+
+
+async def test_an_event_under_a_generation_known_only_at_the_end_has_it_read_again(autojump_clock):
+    async with open_faulty(Service(takes=0.3), "away", "there") as (shop, _):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lands, shop, 0.1)
+            served = await shop.view()
+        assert (served.freshness, events_in(served)) == ("live", 1)
+
+
+async def test_a_view_too_large_for_the_shelf_is_live_and_not_kept(autojump_clock):
+    store = memory_store()
+    async with open_shop(shelf=MemoryShelf(store, most=100)) as shop:
+        shop.store = store
+        for _ in range(2):
+            served = await shop.view()
+            assert (served.freshness, served.stored) == ("live", False)
+        counted = shop.cache.statistics()
+        assert (counted.too_large, counted.lost, counted.misses) == (2, 0, 2)
+
+
+async def test_a_view_too_large_for_the_shelf_is_read_again_when_it_was_overtaken(autojump_clock):
+    store = memory_store()
+    async with open_shop(Service(takes=0.3), shelf=MemoryShelf(store, most=100)) as shop:
+        shop.store = store
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lands, shop, 0.1)
+            served = await shop.view()
+        assert (served.freshness, events_in(served)) == ("live", 1)
 
 
 async def test_a_shelf_that_holds_us_does_not_keep_a_view_from_its_reader(autojump_clock):
-    async with open_shop(Service(takes=0.9)) as shop:
-        shop.cache._shelf = Holding(shop.shelf)
+    async with open_faulty(Service(takes=0.9), "there", keeps="held") as (shop, _):
         served = await shop.view()
         assert (served.freshness, served.stored) == ("live", False)
         assert trio.current_time() == pytest.approx(1.025)
         assert shop.cache.statistics().lost == 1
+
+
+async def test_a_shelf_that_holds_all_who_ask_has_the_view_called_old_before_it_is_too_late(
+    autojump_clock,
+):
+    async with open_faulty(Service(takes=0.9), "there", "held", keeps="held") as (shop, _):
+        served = await shop.view()
+        assert (served.freshness, served.stored) == ("expired", False)
+        assert trio.current_time() == pytest.approx(1.04)
+
+
+# What staff read, whose view it is being known only from the answer.
+
+
+async def staffs(shop):
+    return await shop.cache.unkept.view(None, "order:1", shop.service.compose)
+
+
+async def test_what_staff_read_is_live_if_no_event_of_its_owner_came(autojump_clock):
+    async with open_shop(Service(takes=0.3)) as shop:
+        assert (await staffs(shop)).freshness == "live"
+        await shop.happens()
+        await trio.sleep(LAG)
+        await shop.happens(BOB)
+        served = await staffs(shop)
+        assert (served.freshness, served.forwarded, served.stored) == ("live", "bypass", False)
+        assert len(shop.shelf._kept) == 0
+
+
+async def test_what_staff_read_is_called_old_if_an_event_came_meanwhile(autojump_clock):
+    async with open_shop(Service(takes=0.3)) as shop:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lands, shop, 0.1)
+            served = await staffs(shop)
+        assert (served.freshness, events_in(served)) == ("expired", 0)
+
+
+@pytest.mark.parametrize("how", ["away", "held"])
+async def test_what_staff_read_is_called_old_where_nobody_can_say(autojump_clock, how):
+    async with open_faulty(Service(takes=0.3), how) as (shop, _):
+        assert (await staffs(shop)).freshness == "expired"
+        assert trio.current_time() <= 1.05
+
+
+async def test_who_has_no_cache_calls_nothing_live(autojump_clock):
+    served = await Direct(1.0).view(ALICE, KEY, Service().compose)
+    assert (served.freshness, served.forwarded) == ("expired", "bypass")
 
 
 async def test_a_store_that_is_away_is_a_shelf_with_nothing_on_it(autojump_clock):
@@ -293,4 +435,4 @@ async def test_a_store_that_is_away_is_a_shelf_with_nothing_on_it(autojump_clock
 
     async with open_shop(shelf=MemoryShelf(Away(), most=MEBIBYTE)) as shop:
         assert (await shop.view()).forwarded == "bypass"
-        assert await shop.shelf.keep(ALICE, KEY, "", b"entry", 60.0) is None
+        assert await shop.shelf.keep(ALICE, KEY, "", b"entry", 60.0) == "unknown"

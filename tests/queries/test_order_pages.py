@@ -44,7 +44,7 @@ SENT = Fact(
     kind="shipment", id=SHIPMENT, state="Dispatched", detail="1Z123", order=ORDER, occurred_at=1e9
 )
 ELSEWHERE = Fact(kind="shipment", id=OTHER, state="Delivered", order=OTHER, occurred_at=1e9)
-PAID = Fact(kind="order", id=ORDER, state="PaymentCaptured", occurred_at=1e9)
+PAID = Fact(kind="payment", id=ORDER, state="Captured", order=ORDER, occurred_at=1e9)
 
 
 def neighbours(**given) -> Neighbours:
@@ -108,24 +108,15 @@ async def test_where_nobody_offers_the_question_the_events_tell(autojump_clock, 
     assert view["meta"]["complete"] is True
 
 
-@pytest.mark.parametrize(
-    ("told", "status"),
-    [
-        ("PaymentAuthorized", "Authorized"),
-        ("PaymentFailed", "Failed"),
-        ("Refunded", "Refunded"),
-        ("RefundFailed", "Captured"),
-        ("Placed", None),
-        ("InventoryReserved", None),
-    ],
-)
-async def test_only_a_status_about_money_says_something_of_the_payment(
-    autojump_clock, told, status
-):
+async def test_what_was_paid_stays_so_when_the_order_goes_on(autojump_clock):
     store = open_store()
-    await remember(store, Fact(kind="order", id=ORDER, state=told, occurred_at=1e9))
-    payment = (await view_of(neighbours(), store))["payment"]
-    assert (payment and payment["status"]) == status
+    later = Fact(kind="order", id=ORDER, state="InventoryReserved", occurred_at=1e9 + 1)
+    elsewhere = Fact(kind="payment", id=OTHER, state="Failed", order=OTHER, occurred_at=1e9 + 2)
+    await remember(store, PAID, later, elsewhere)
+    assert (await view_of(neighbours(), store))["payment"] == {"status": "Captured", "amount": None}
+    store = open_store()
+    await remember(store, later, elsewhere)
+    assert (await view_of(neighbours(), store))["payment"] is None
 
 
 async def test_without_events_and_services_nothing_was_sent_as_far_as_we_know(autojump_clock):
@@ -186,6 +177,19 @@ async def test_another_customers_order_costs_one_question_and_is_not_found(autoj
     else:
         assert (served.rendered.found, served.rendered.foreign) == (False, True)
         assert given.heard == {"order": 1}
+
+
+@pytest.mark.parametrize(
+    "fact", [SENT, PAID, Fact(kind="order", id=ORDER, state="Placed", occurred_at=1e9)]
+)
+async def test_an_order_that_events_told_of_does_not_become_another_customers(autojump_clock, fact):
+    store = open_store()
+    await remember(store, fact)
+    with pytest.raises(DownstreamNonsenseError):
+        await view_of(neighbours(customer_id=BOB), store)
+    # To whoever may read any it is what Orders says.
+    served = await open_views(neighbours(customer_id=BOB), store).order(ORDER, None)
+    assert served.rendered.owner == BOB
 
 
 async def test_an_unknown_order_is_not_found_and_nobodys(autojump_clock):

@@ -13,9 +13,9 @@ from storefront.queries.product_cache import (
     LEFT_ALONE,
     REFRESHES,
     ProductCache,
-    Terms,
     one_by_one,
 )
+from storefront.queries.product_known import Terms
 from storefront.telemetry.metrics import Metrics
 
 TERMS = Terms(name="catalog")

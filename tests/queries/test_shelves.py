@@ -34,27 +34,27 @@ async def test_nothing_lies_there_at_first(store, shelf):
 async def test_a_look_brings_the_generation_and_the_entry(store, shelf):
     generation = await happens(store)
     entry = b"\x00\xff any bytes"
-    assert await shelf.keep(ALICE, KEY, generation, entry, 60.0) is True
+    assert await shelf.keep(ALICE, KEY, generation, entry, 60.0) == "kept"
     assert await shelf.look(ALICE, KEY) == (generation, entry)
 
 
 async def test_an_entry_can_be_kept_for_a_customer_without_events(store, shelf):
-    assert await shelf.keep(ALICE, KEY, "", b"entry", 60.0) is True
+    assert await shelf.keep(ALICE, KEY, "", b"entry", 60.0) == "kept"
     assert await shelf.look(ALICE, KEY) == ("", b"entry")
 
 
 async def test_what_was_read_under_another_generation_is_refused(store, shelf):
     old = await happens(store)
-    assert await shelf.keep(ALICE, KEY, old, b"kept", 60.0) is True
+    assert await shelf.keep(ALICE, KEY, old, b"kept", 60.0) == "kept"
     new = await happens(store, name="2")
     for other in (old, "", "never was"):
-        assert await shelf.keep(ALICE, KEY, other, b"late", 60.0) is False
+        assert await shelf.keep(ALICE, KEY, other, b"late", 60.0) == "overtaken"
     assert await shelf.look(ALICE, KEY) == (new, b"kept")
 
 
 async def test_a_renewed_generation_refuses_too(store, shelf):
     await store.renew_generation(ALICE, now=NOW)
-    assert await shelf.keep(ALICE, KEY, "", b"late", 60.0) is False
+    assert await shelf.keep(ALICE, KEY, "", b"late", 60.0) == "overtaken"
 
 
 async def test_an_old_entry_stays_when_an_event_comes(store, shelf):

@@ -8,8 +8,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from storefront.errors import DownstreamUnavailableError
-from storefront.queries.single_flight import Flights
+from storefront.errors import (
+    DownstreamOpenError,
+    DownstreamRefusedError,
+    DownstreamUnavailableError,
+    KeysAwayError,
+)
+from storefront.queries.single_flight import Flights, twin_of
 
 
 class Question:
@@ -175,6 +180,74 @@ async def test_an_error_reaches_all_who_wait_with_the_traceback_of_the_flight_on
     assert len(seen) == 20
     assert len(set(seen)) == 1
     assert question.asked == 1
+
+
+async def test_each_who_waits_raises_an_error_of_his_own(flights, autojump_clock):
+    error = DownstreamUnavailableError("shopping", "is down", retry_after=3.0)
+    error.add_note("said by the flight")
+    question, seen = Question(error=error), []
+
+    async def one(number):
+        try:
+            await ask(flights, question)
+        except DownstreamUnavailableError as exc:
+            exc.__context__ = LookupError(number)
+            exc.add_note(f"said by {number}")
+            seen.append((number, exc))
+
+    async with trio.open_nursery() as callers:
+        for number in range(5):
+            callers.start_soon(one, number)
+    assert len({id(exc) for _, exc in seen}) == 5
+    for number, exc in seen:
+        assert exc.__context__.args == (number,)
+        assert (str(exc), exc.service, exc.retry_after) == ("shopping: is down", "shopping", 3.0)
+        assert exc.__notes__ == ["said by the flight", f"said by {number}"]
+    assert error.__notes__ == ["said by the flight"]
+    assert question.asked == 1
+
+
+class _OddError(Exception):
+    """Made of more than it keeps, and of less than it says."""
+
+    def __init__(self, one, *, two):
+        super().__init__(f"{one} and {two}")
+        self.one, self.two = one, two
+
+
+class _ChangedError(DownstreamUnavailableError):
+    """Its maker takes its own words for something else."""
+
+    def __init__(self, service):
+        super().__init__(service, "changed")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("bug"),
+        OSError(2, "no such file", "name"),
+        UnicodeDecodeError("utf-8", b"ab", 0, 1, "odd"),
+        ExceptionGroup("two", [ValueError("a"), KeyError("b")]),
+        DownstreamOpenError("shopping", "open", retry_in=2.0),
+        DownstreamRefusedError("orders", 404, b"{}"),
+        KeysAwayError(),
+        _OddError(1, two=2),
+        _ChangedError("shopping"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_twin_of_an_error_says_all_that_the_error_says(error):
+    try:
+        raise error from LookupError("why")
+    except type(error):
+        twin = twin_of(error)
+    assert twin is not error
+    assert type(twin) is type(error)
+    assert (str(twin), repr(twin), twin.args) == (str(error), repr(error), error.args)
+    assert vars(twin) == vars(error)
+    assert (twin.__cause__, twin.__suppress_context__) == (error.__cause__, True)
+    assert twin.__traceback__ is error.__traceback__
 
 
 async def test_a_bug_in_a_question_ends_its_callers_and_no_other_flight(flights, autojump_clock):

@@ -13,12 +13,11 @@ from functools import partial
 
 import httpx
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve as hypercorn_serve
 
 from storefront.back_office import Ports as ShopPorts
 from storefront.back_office import Shop, run_back_office
 from storefront.consumers import usual_queue
+from storefront.dashboard.board import Board
 from storefront.demo.addresses import Ports
 from storefront.demo.front import Desk, Era
 from storefront.demo.journey import Pace
@@ -26,6 +25,7 @@ from storefront.demo.run import open_desks, serve_services
 from storefront.demo.world import World
 from storefront.messaging.envelope import wolverine
 from storefront.messaging.memory import MemoryBroker
+from storefront.serving import Drain, serve_http
 from storefront.settings import AuthSettings, ServicesSettings, Settings, ViewSettings
 from storefront.store.memory import MemoryStore
 from storefront.web.auth import mint
@@ -131,25 +131,28 @@ class Market:
 
 
 async def serve(app, sock: socket.socket) -> None:
-    config = Config()
-    config.bind = [f"fd://{sock.detach()}"]
-    config.accesslog = config.errorlog = None
-    config.graceful_timeout = 0.1
-    await hypercorn_serve(app, config)
+    await serve_http(app, sock, drain=Drain())
 
 
 @asynccontextmanager
 async def open_market(
-    era: Era = Era.NEW, *, pace: float = 0.0, optional: bool = True, views=None, **services
+    era: Era = Era.NEW,
+    *,
+    pace: float = 0.0,
+    optional: bool = True,
+    budget: float = BUDGET,
+    views=None,
+    board: Board | None = None,
+    **services,
 ) -> AsyncIterator[Market]:
-    """The shop, open. `optional`: whether Pricing and Inventory are configured."""
+    """The shop, open for so long. `optional`: whether Pricing and Inventory are configured."""
     desks, world = open_desks(era=era), World()
     broker = MemoryBroker()
     store = MemoryStore(
         window=300.0, kept_ids=200, token=(f"e{n}" for n in itertools.count()).__next__
     )
     steps = ("payment", "reservation", "capture", "commitment", "dispatch", "delivery")
-    with trio.fail_after(BUDGET):
+    with trio.fail_after(budget):
         async with trio.open_nursery() as nursery:
 
             async def publish(kind: str, body) -> None:
@@ -174,7 +177,7 @@ async def open_market(
                 views=ViewSettings(**({"view_deadline": 20.0} | (views or {}))),
             )
             shop = await nursery.start(
-                run_back_office, settings, ShopPorts(store=store, broker=broker)
+                run_back_office, settings, ShopPorts(store=store, broker=broker, board=board)
             )
             door = socket.create_server(("127.0.0.1", 0), backlog=128)
             base = f"http://127.0.0.1:{door.getsockname()[1]}"
