@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+from storefront.downstream.breaker import State
 from storefront.downstream.guard import Guard
 from storefront.realtime.hub import Hub
 from storefront.realtime.replay import LogReader
@@ -19,6 +20,8 @@ def of_hub(hub: Hub) -> Iterable[Reading]:
     yield "storefront_stream_customers", "Customers with a stream open now.", {}, now.customers
     yield "storefront_events_published_total", "Events that had a listener.", {}, now.published
     yield "storefront_streams_refused_total", "Streams there was no room for.", {}, now.refused
+    if hub.watch is not None:
+        yield from hub.watch.readings()
     for reason, ended in now.ended.items():
         labels: dict[str, str] = {"reason": reason}
         yield "storefront_streams_ended_total", "Streams that ended, by reason.", labels, ended
@@ -43,6 +46,10 @@ def of_neighbours(guards: Mapping[str, Guard]) -> Iterable[Reading]:
             whose,
             now.state == "closed",
         )
+        for state in State:
+            words = "1 for the state a breaker is in."
+            labels = whose | {"state": state.value}
+            yield "storefront_breaker_state", words, labels, now.state == state.value
         yield "storefront_downstream_in_flight", "Attempts under way.", whose, now.in_flight
         yield "storefront_downstream_waiting", "Callers without a place.", whose, now.waiting
         yield "storefront_downstream_opened_total", "Openings of a breaker.", whose, now.opened

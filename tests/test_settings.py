@@ -14,6 +14,7 @@ from storefront.settings import (
     StoreSettings,
     describe,
     from_environment,
+    metrics_address,
 )
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -28,6 +29,7 @@ SAMPLES: dict[str, tuple[str, str, dict[str, str]]] = {
     "TLS_CERT": ("/tls/cert.pem", "/tls/cert.pem", {"TLS_KEY": "/tls/key.pem"}),
     "TLS_KEY": ("/tls/key.pem", "/tls/key.pem", {"TLS_CERT": "/tls/cert.pem"}),
     "WORKERS": ("2", "2", {"REDIS_URL": "redis://cache"}),
+    "METRICS_BIND": ("10.0.0.1:9090", "10.0.0.1:9090", {}),
     "HEARTBEAT": ("15", "15.0", {}),
     "MAX_STREAMS": ("5000", "5000", {}),
     "MAX_STREAMS_PER_CUSTOMER": ("3", "3", {}),
@@ -105,6 +107,8 @@ SAMPLES: dict[str, tuple[str, str, dict[str, str]]] = {
     "CACHE_FRESH": ("10", "10.0", {}),
     "CACHE_KEPT": ("60", "60.0", {}),
     "PRODUCTS_FRESH": ("60", "60.0", {}),
+    "PRICES_FRESH": ("10", "10.0", {}),
+    "STOCK_FRESH": ("1", "1.0", {}),
     "CACHE_NEGATIVE": ("5", "5.0", {}),
     "CACHE_BYTES": ("1048576", "1048576", {}),
     "CACHE_READ_TIMEOUT": ("0.2", "0.2", {}),
@@ -138,6 +142,16 @@ WRONG: dict[str, list[str]] = {
     "TLS_CERT": ["", "/tls/cert.pem\n"],
     "TLS_KEY": ["", "/tls/key.pem "],
     "WORKERS": ["0", "-1", "65", "1.5", "", "two", "auto", "1_0", "\uff12"],
+    "METRICS_BIND": [
+        "",
+        "9090",
+        "host:",
+        "host:0",
+        "host:65535",
+        "host:port",
+        "host:" + "9" * 5000,
+        "unix:/x",
+    ],
     "HEARTBEAT": ["0", "nan", "86401", "", "30 s"],
     "MAX_STREAMS": ["0", "-1", "1e9", "", "unlimited", "true"],
     "MAX_STREAMS_PER_CUSTOMER": ["0", "", "none", "1.5"],
@@ -301,6 +315,8 @@ WRONG: dict[str, list[str]] = {
     "CACHE_FRESH": ["0", "", "nan", "601"],
     "CACHE_KEPT": ["0", "", "forever"],
     "PRODUCTS_FRESH": ["0", "", "nan"],
+    "PRICES_FRESH": ["0", "", "nan"],
+    "STOCK_FRESH": ["0", "", "nan"],
     "CACHE_NEGATIVE": ["0", "-1", ""],
     "CACHE_BYTES": ["0", "1023", "64M", ""],
     "CACHE_READ_TIMEOUT": ["0", "", "nan"],
@@ -401,6 +417,17 @@ def test_every_field_is_shown_and_can_be_set(section, field):
 def test_a_wrong_value_stops_with_one_line_that_names_the_variable(name, raw):
     beside = SAMPLES[name][2]
     assert refused(**{name: raw}, **beside).startswith(f"STOREFRONT_{name}: ")
+
+
+def test_every_worker_has_a_port_for_its_metrics_and_one_that_is_alone_the_first():
+    assert [metrics_address("[::1]:9090", worker) for worker in range(3)] == [
+        "[::1]:9090",
+        "[::1]:9091",
+        "[::1]:9092",
+    ]
+    four = {"WORKERS": "4", "REDIS_URL": "redis://cache"}
+    assert read(METRICS_BIND=":65531", **four).serving.metrics_bind == ":65531"
+    assert refused(METRICS_BIND=":65532", **four).startswith("STOREFRONT_METRICS_BIND: ")
 
 
 def test_nothing_set_is_the_default():

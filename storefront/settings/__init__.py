@@ -23,6 +23,7 @@ from storefront.settings.sections import (
     StreamSettings,
     ViewSettings,
 )
+from storefront.settings.together import metrics_address
 
 __all__ = [
     "PREFIX",
@@ -38,4 +39,5 @@ __all__ = [
     "ViewSettings",
     "describe",
     "from_environment",
+    "metrics_address",
 ]

@@ -41,6 +41,7 @@ class ServingSettings(Section, frozen=True, kw_only=True):
     tls_cert: Text | None = None  # PEM files; both or neither
     tls_key: Text | None = None
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    metrics_bind: Text | None = None  # host:port of /metrics alone; worker k on port + k
 
 
 class StreamSettings(Section, frozen=True, kw_only=True):
@@ -116,7 +117,9 @@ class ViewSettings(Section, frozen=True, kw_only=True):
     cache_fresh: Seconds = 30.0  # a view is answered from the cache, give or take a tenth
     cache_kept: Seconds = 600.0  # ... and when a source fails
     products_fresh: Seconds = 300.0  # a product, which all customers share
-    cache_negative: Seconds = 10.0  # that there is no such thing
+    prices_fresh: Seconds = 30.0  # ... what it costs
+    stock_fresh: Seconds = 5.0  # ... how many there are, of which nothing old is shown
+    cache_negative: Seconds = 10.0  # that there is no such product
     cache_bytes: Annotated[int, Meta(ge=1024, le=2**40)] = 64 * 1024 * 1024  # then the oldest goes
     cache_read_timeout: Seconds = 0.1  # Redis slower than this is a miss
     cache_write_timeout: Seconds = 0.25  # ... and nothing is kept

@@ -21,12 +21,27 @@ def check_together(settings: Settings) -> None:
     serving = settings.serving
     if (serving.tls_cert is None) != (serving.tls_key is None):
         raise SettingsError("STOREFRONT_TLS_CERT: set it and STOREFRONT_TLS_KEY, or neither")
+    if serving.metrics_bind is not None:
+        metrics_address(serving.metrics_bind, serving.workers)
     _check_keys(settings.auth)
     for origin in settings.auth.cors_origins:
         _check_origin(origin)
     _check_ordered(settings)
     if serving.workers > 1 and settings.store.redis_url is None:
         raise SettingsError("STOREFRONT_WORKERS: more than one needs STOREFRONT_REDIS_URL")
+
+
+def metrics_address(bind: str, worker: int) -> str:
+    """Where this worker's /metrics are; without workers the number is 0.
+
+    Raises:
+        SettingsError: it is no host and port, or not all workers would have one.
+    """
+    host, colon, port = bind.rpartition(":")
+    readable = colon and port.isascii() and port.isdecimal() and len(port) <= 5
+    if not (readable and 1 <= int(port) <= 65535 - worker):
+        raise SettingsError("STOREFRONT_METRICS_BIND: expected host:port, a port for each worker")
+    return f"{host}:{int(port) + worker}"
 
 
 def _check_keys(auth: AuthSettings) -> None:
