@@ -12,8 +12,8 @@ import secrets
 import socket
 import time
 import uuid
-from collections.abc import Collection, Mapping
-from dataclasses import fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -24,21 +24,26 @@ import trio
 
 from storefront.back_office import Ports
 from storefront.consumers import usual_queue
-from storefront.demo.addresses import ServiceUrls
+from storefront.demo.addresses import SERVICES, ServiceUrls
+from storefront.demo.admin_door import admin_door
 from storefront.demo.asgi import App
-from storefront.demo.journey import Pace
+from storefront.demo.backstage import backstage_pages
+from storefront.demo.journey import Journeys, Pace
+from storefront.demo.lives import Lives
 from storefront.demo.page import demo_pages
-from storefront.demo.run import serve_services
+from storefront.demo.run import Desks, open_desks, serve_services
+from storefront.demo.troubles import Troubles
 from storefront.demo.world import World
 from storefront.errors import SettingsError
 from storefront.messaging.amqp import AmqpBroker, open_island
 from storefront.messaging.broker import Broker
 from storefront.messaging.envelope import wolverine
 from storefront.messaging.memory import MemoryBroker
-from storefront.service import open_shelf, open_store, run_shop
+from storefront.service import myself, open_board, open_shelf, open_store, run_shop
 from storefront.serving import Drain, open_listening_socket, serve_http
 from storefront.serving.server import ASGIApp
 from storefront.settings import PREFIX, Settings, from_environment
+from storefront.web.admin import admin_cookie
 from storefront.web.auth import mint
 from storefront.web.parts import Page
 
@@ -73,27 +78,71 @@ async def run_demo(settings: Settings, pace: float, stop: trio.Event) -> None:
         pace: how fast an order moves; 1 is a human's pace, 0.1 ten times as fast.
         stop: set to have everybody leave.
     """
-    # Before anything else starts: a taken port is one line, at once.
-    listening = open_listening_socket(settings.serving.bind)
-    broker = MemoryBroker()
-    # The island is for a shared log in Redis, if one is asked for.
+    # Before anything else starts: a taken port is one line, at once. It stays ours while the
+    # Storefront is away, so that whoever comes meanwhile waits.
+    with open_listening_socket(settings.serving.bind) as listening:
+        broker = MemoryBroker()
+        # The island is for a shared log in Redis, if one is asked for.
+        async with open_island(), trio.open_nursery() as neighbours:
+            log.info("opening", neighbours=len(SERVICES), log_in=settings.store.data_dir)
+            neighbours.start_soon(broker.run)
+            backstage = _Backstage(open_desks(allowed_origins=_page_origins(listening)))
+            urls = await neighbours.start(
+                partial(_services, settings, broker, pace, (), backstage=backstage)
+            )
+            lives = Lives(stop)
+            troubles = Troubles(
+                backstage.desks, cut=broker.cut, mend=broker.mend, restart=lives.restart
+            )
+
+            async def live(over: trio.Event) -> None:
+                pages = [
+                    _pages(settings, urls),
+                    backstage_pages(troubles, backstage.take_back),
+                    _admin_door(settings),
+                ]
+                await _live(_joined(settings, urls), broker, pages, listening.dup(), over)
+
+            await lives.run(live)
+            neighbours.cancel_scope.cancel()
+
+
+async def _live(
+    settings: Settings,
+    broker: MemoryBroker,
+    pages: Sequence[Page],
+    listening: socket.socket,
+    over: trio.Event,
+) -> None:
+    """One life of the Storefront, from its log on the disk to the last browser that left."""
     async with (
-        open_island(),
         open_store(settings) as store,
         open_shelf(settings) as shelf,
-        trio.open_nursery() as neighbours,
+        open_board(settings) as board,
+        trio.open_nursery() as shop,
     ):
-        neighbours.start_soon(broker.run)
-        urls = await neighbours.start(
-            partial(_services, settings, broker, pace, _page_origins(listening))
+        ports = Ports(
+            store=store, broker=broker, pages=pages, shelf=shelf, board=board, me=myself()
         )
-        ports = Ports(store=store, broker=broker, pages=[_pages(settings, urls)], shelf=shelf)
-        async with trio.open_nursery() as shop:
-            shown = await shop.start(
-                partial(run_shop, _joined(settings, urls), ports, listening, stop=stop)
-            )
-            log.info("open your shop", url=f"{shown[0]}/", stop="Ctrl+C")
-        neighbours.cancel_scope.cancel()
+        shown = await shop.start(partial(run_shop, settings, ports, listening, stop=over))
+        log.info("open your shop", url=f"{shown[0]}/", stop="Ctrl+C")
+        log.info("look behind it", url=f"{shown[0]}/demo/admin")
+
+
+@dataclass(slots=True)
+class _Backstage:
+    """What the page's panel holds of the neighbours."""
+
+    desks: Desks
+    journeys: Journeys | None = None
+
+    def at_work(self, journeys: Journeys) -> None:
+        self.journeys = journeys
+
+    def take_back(self, order_id: str) -> None:
+        if self.journeys is None:
+            raise AssertionError("the neighbours are open before the page is")
+        self.journeys.take_back(order_id)
 
 
 async def run_services(settings: Settings, pace: float, host: str, stop: trio.Event) -> None:
@@ -131,6 +180,7 @@ async def _services(
     origins: Collection[str],
     *,
     host: str = "127.0.0.1",
+    backstage: _Backstage | None = None,
     task_status: trio.TaskStatus[ServiceUrls],
 ) -> None:
     async def publish(kind: str, body: Mapping[str, object]) -> None:
@@ -150,6 +200,8 @@ async def _services(
         host=host,
         allowed_origins=origins,
         pace=_paced(pace),
+        desks=None if backstage is None else backstage.desks,
+        at_work=(lambda _: None) if backstage is None else backstage.at_work,
         task_status=task_status,
     )
 
@@ -172,6 +224,19 @@ def _pages(settings: Settings, urls: ServiceUrls) -> Page:
         urls,
         sign_in,
         cookie_name=settings.auth.cookie_name,
+        secure=settings.serving.tls_cert is not None,
+    )
+
+
+def _admin_door(settings: Settings) -> Page:
+    def mint_staff() -> str:
+        roles = ("admin", "support")
+        now = time.time()
+        return mint(settings.auth, customer=None, now=now, lifetime=TOKEN_LIFE, roles=roles)
+
+    return admin_door(
+        mint_staff,
+        cookie_name=admin_cookie(settings.auth.cookie_name),
         secure=settings.serving.tls_cert is not None,
     )
 

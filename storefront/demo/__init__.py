@@ -8,9 +8,9 @@ Product Catalog, Customer Identity, Payments, Inventory, Fulfillment and Pricing
     page       what the browser is given, as a blueprint for the Storefront's own app
 
     world      the shop's business state, PURE: commands in, integration messages out
-      carts checkouts placed till warehouse parcels customers products
+      carts checkouts placed till warehouse parcels returns customers products
       messages   the bodies on the wire, in the field order of the real services
-    journey    moves an order on with human pauses
+    journey    moves an order on with human pauses, and back where it is returned
     outbox     hands messages to whoever publishes, in order, until they are taken
 
     shopping orders catalog identity payments inventory fulfillment pricing
@@ -19,6 +19,7 @@ Product Catalog, Customer Identity, Payments, Inventory, Fulfillment and Pricing
       counter    how each is put together
       front      the ASGI layers before each app: ledger, faults, CORS
       knobs      the faults, over HTTP
+    troubles   what a visitor may break; backstage is their HTTP, and lives what a restart is here
 
 The page talks to these services; they cause messages; the Storefront's consumer hears them. The
 demo knows neither RabbitMQ nor Hypercorn: both are handed in.

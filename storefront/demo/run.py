@@ -67,6 +67,7 @@ async def serve_services(
     advertised_host: str | None = None,
     pace: Pace | None = None,
     desks: Desks | None = None,
+    at_work: Callable[[Journeys], None] = lambda _: None,
     task_status: trio.TaskStatus[ServiceUrls] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the simulated services until cancelled; started() carries their URLs.
@@ -82,6 +83,7 @@ async def serve_services(
         advertised_host: what the URLs call this machine, when `host` is 0.0.0.0.
         pace: seconds between the steps of an order.
         desks: made by `open_desks`, when somebody wants to hold them.
+        at_work: told of what moves the orders on, when somebody wants to send one back.
         task_status: Trio's; started() is called once all eight listen.
 
     Raises:
@@ -89,6 +91,7 @@ async def serve_services(
     """
     outbox = Outbox(publish)
     journeys = Journeys(world, outbox, pace)
+    at_work(journeys)
     apps = services(world, outbox, journeys, desks or open_desks(allowed_origins=allowed_origins))
     with listening(host, ports or Ports()) as sockets:
         urls = _urls(advertised_host or host, sockets)

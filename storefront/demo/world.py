@@ -16,6 +16,7 @@ from storefront.demo.messages import Message
 from storefront.demo.parcels import Parcels
 from storefront.demo.placed import Order, Orders
 from storefront.demo.products import ARTICLES, Product
+from storefront.demo.returns import Return, Returns
 from storefront.demo.ticks import Now, wall_clock
 from storefront.demo.till import Till
 from storefront.demo.warehouse import Warehouse
@@ -55,6 +56,7 @@ class World:
         self.till = Till(now, new_id)
         self.warehouse = Warehouse(self.products.values(), now, new_id)
         self.parcels = Parcels(now, new_id)
+        self.returns = Returns(now, new_id)
 
     def initiate_checkout(self, cart_id: str) -> Checkout:
         """Close a cart and open its checkout.
@@ -83,6 +85,15 @@ class World:
         order = self.orders.get(order_id)
         self.warehouse.release(order)
         return [*cancelled, *self.till.refund(order)]
+
+    def take_back(self, order_id: str) -> Sequence[Message]:
+        """Have a delivered order sent back: ReturnRequested.
+
+        Raises:
+            NotFoundError: no such order.
+            ConflictError: it cannot be.
+        """
+        return self.returns.request(self.orders.get(order_id))
 
     # The steps of an order's way, in their order. Each is told the order by its journey, which has
     # made sure that it is not over.
@@ -120,3 +131,17 @@ class World:
         """ShipmentDelivered."""
         order.status = "Delivered"
         return self.parcels.deliver(order)
+
+    # And of its way back.
+
+    def approve_return(self, made: Return) -> Sequence[Message]:
+        """ReturnApproved."""
+        return self.returns.approve(made)
+
+    def receive_return(self, made: Return) -> Sequence[Message]:
+        """ReturnReceived."""
+        return self.returns.receive(made)
+
+    def complete_return(self, made: Return) -> Sequence[Message]:
+        """ReturnCompleted."""
+        return self.returns.complete(made)

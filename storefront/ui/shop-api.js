@@ -31,20 +31,27 @@ const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseco
 export class Api {
   #customer;
   #signIn;
+  #fetchView;
 
-  /** signIn() gets a new cookie; may fail. */
-  constructor(customerId, signIn) {
+  /** signIn() gets a new cookie; may fail. fetchView(url, event, init) is the browser client's. */
+  constructor(customerId, { signIn, fetchView }) {
     this.#customer = segment(customerId);
     this.#signIn = signIn;
+    this.#fetchView = fetchView;
   }
 
-  async products() {
-    return (await this.#ask("GET", "/api/storefront/products?pageSize=100")).products;
+  products() {
+    return this.#ask("GET", "/api/storefront/products?pageSize=100");
   }
 
-  /** The open cart; one without an id where there is none. */
-  cart() {
-    return this.#ask("GET", `/api/carts/${this.#customer}/view`);
+  /** The open cart; one without an id where there is none. `cause`: the event that told of it. */
+  cart(cause) {
+    return this.#ask("GET", `/api/carts/${this.#customer}/view`, undefined, cause);
+  }
+
+  /** The cart of that id; null for no such cart. */
+  cartOf(cartId, cause) {
+    return this.#find(cart(cartId), cause);
   }
 
   openCart() {
@@ -64,13 +71,21 @@ export class Api {
     return this.#ask("DELETE", `${cart(cartId)}/items/${segment(sku)}`);
   }
 
-  orders() {
-    return this.#ask("GET", `/api/orders?customerId=${this.#customer}`);
+  /** The history: a bare array, whose `isStale` and `meta` come in a header. */
+  async orders() {
+    const response = await this.#answer("GET", `/api/orders?customerId=${this.#customer}`);
+    const { isStale, ...meta } = JSON.parse(response.headers.get("Storefront-Meta") ?? "{}");
+    return { orders: await read(response), isStale, meta };
   }
 
   /** An order with its shipments; null for no such order. */
-  order(id) {
-    return this.#find(`/api/orders/${segment(id)}/view`);
+  order(id, cause) {
+    return this.#find(`/api/orders/${segment(id)}/view`, cause);
+  }
+
+  /** Have a delivered order sent back: the demo's own, for no neighbour of today offers it. */
+  sendBack(id) {
+    return this.#ask("POST", "/demo/returns", { orderId: id });
   }
 
   cancel(id) {
@@ -117,32 +132,37 @@ export class Api {
   }
 
   /** The answer, or null for a 404. */
-  async #find(path) {
+  async #find(path, cause) {
     try {
-      return await this.#ask("GET", path);
+      return await this.#ask("GET", path, undefined, cause);
     } catch (error) {
       if (error.status === 404) return null;
       throw error;
     }
   }
 
-  async #ask(method, path, body = undefined) {
+  async #ask(...question) {
+    return read(await this.#answer(...question));
+  }
+
+  async #answer(method, path, body = undefined, cause = null) {
     const headers = {};
     if (body !== undefined) headers["Content-Type"] = "application/json";
     // One key for one wish, however often it is sent. Insecure pages have no randomUUID.
     if (method !== "GET" && crypto.randomUUID) headers["Idempotency-Key"] = crypto.randomUUID();
     const wish = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) };
-    let response = await send(path, wish);
+    const ask = () => send((init) => this.#fetchView(path, cause, init), wish);
+    let response = await ask();
     if (response.status === 401) {
       // Nothing was done: the cookie had run out.
       await this.#signIn().catch(() => {});
-      response = await send(path, wish);
+      response = await ask();
     }
     for (let again = 0; again < AGAIN && response.status === 503 && method === "GET"; again += 1) {
       await pause(1000 * Math.min(response.headers.get("Retry-After") ?? 1, LONGEST_PAUSE));
-      response = await send(path, wish);
+      response = await ask();
     }
-    return read(response);
+    return response;
   }
 }
 
@@ -150,9 +170,9 @@ function cart(id) {
   return `/api/storefront/carts/${segment(id)}`;
 }
 
-async function send(path, wish) {
+async function send(ask, wish) {
   try {
-    return await fetch(path, {
+    return await ask({
       ...wish, credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(PATIENCE),
     });
   } catch (error) {

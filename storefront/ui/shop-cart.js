@@ -1,6 +1,10 @@
 // The cart panel, the badge and the totals.
 
 import { byId, copy, dollars, flash } from "./shop-dom.js";
+import { age, mark, share } from "./shop-marks.js";
+
+// What a view calls a product that Catalog says nothing of.
+const UNNAMED = "Unknown Product";
 
 export class CartPanel {
   #lines = new Map(); // sku to { element, quantity }
@@ -36,8 +40,11 @@ export class CartPanel {
     return [...this.#lines.keys()];
   }
 
-  /** The cart's view. */
-  show({ items, subtotal }) {
+  /** The cart's view, and how good it is. */
+  show(view) {
+    const { items, subtotal } = view;
+    mark("cart-mark", age(view));
+    mark("names-mark", items.length ? share(view, "catalog", "Names and pictures") : null);
     const wanted = new Set(items.map((item) => item.sku));
     for (const [sku, { element }] of this.#lines) {
       if (!wanted.has(sku)) {
@@ -56,7 +63,8 @@ export class CartPanel {
   #line({ sku, productName, productImageUrl, quantity, unitPrice, lineTotal }) {
     const line = this.#lines.get(sku) ?? this.#newLine(sku);
     // Each time: Catalog may have kept it to itself when the line was new.
-    name(line.element, productName, productImageUrl);
+    name(line.element, productName === UNNAMED ? sku : productName, productImageUrl);
+    line.element.toggleAttribute("data-unnamed", productName === UNNAMED);
     const { element } = line;
     const changed = line.quantity !== quantity;
     line.quantity = quantity;

@@ -40,6 +40,8 @@ function inWords(event) {
       return `${event.itemCount} ${event.itemCount === 1 ? "line" : "lines"}, ${dollars(event.totalAmount)}`;
     case "order-status-changed":
       return `#${event.orderId.slice(0, 8)} ${event.newStatus}`;
+    case "return-status-changed":
+      return `#${event.orderId.slice(0, 8)} return: ${event.newStatus}`;
     case "shipment-status-changed":
       return `#${event.orderId.slice(0, 8)} ${event.newStatus} ${event.trackingNumber ?? ""}`;
     default:

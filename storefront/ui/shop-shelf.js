@@ -1,6 +1,7 @@
 // The shelf: the products, their categories, and what is sold out.
 
 import { byId, copy, dollars } from "./shop-dom.js";
+import { age, mark, share } from "./shop-marks.js";
 
 /** One card for each product; onAdd(product, button) when the customer wants one. */
 export function showProducts(products, onAdd) {
@@ -12,9 +13,8 @@ export function showProducts(products, onAdd) {
     if (product.primaryImageUrl) picture.src = product.primaryImageUrl;
     card.querySelector(".category").textContent = product.category;
     card.querySelector(".name").textContent = product.name;
-    card.querySelector(".price").textContent = product.price === null ? "No price" : dollars(product.price);
+    showPrice(card, product.price);
     const button = card.querySelector(".add");
-    button.disabled = product.price === null;
     button.setAttribute("aria-label", `Add ${product.name} to the cart`);
     button.addEventListener("click", () => onAdd(product, button));
     return card;
@@ -41,10 +41,21 @@ function showCategories(categories) {
   byId("categories").replaceChildren(...buttons);
 }
 
-/** What is sold out, where anybody knows: null is no answer. */
-export function showStock(products) {
-  for (const { sku, isInStock } of products) {
-    const words = byId("grid").querySelector(`[data-sku="${CSS.escape(sku)}"] .stock`);
-    if (words) words.hidden = isInStock !== false;
+/** What is sold out, where anybody knows: null is no answer. And how good all of it is. */
+export function showStock(view) {
+  const { products } = view;
+  mark("shelf-mark", age(view));
+  mark("prices-mark", share(view, "pricing", "Prices"));
+  mark("stock-mark", share(view, "inventory", "Stock"));
+  for (const { sku, isInStock, price } of products) {
+    const card = byId("grid").querySelector(`[data-sku="${CSS.escape(sku)}"]`);
+    if (!card) continue;
+    card.querySelector(".stock").hidden = isInStock !== false;
+    showPrice(card, price);
   }
+}
+
+function showPrice(card, price) {
+  card.querySelector(".price").textContent = price === null ? "No price" : dollars(price);
+  card.querySelector(".add").disabled = price === null;
 }

@@ -4,30 +4,64 @@
 // passes it to a service; the service publishes what happened; the stream brings it here. Only when
 // it stays silent for a while is the view asked for instead.
 
+import { StorefrontClient } from "/storefront-client.js";
 import { Api } from "./shop-api.js";
 import { CartPanel } from "./shop-cart.js";
-import { byId, clockTime } from "./shop-dom.js";
+import { byId } from "./shop-dom.js";
 import { EventLog } from "./shop-log.js";
+import { age, failure, mark } from "./shop-marks.js";
 import { Orders } from "./shop-orders.js";
 import { showProducts, showStock } from "./shop-shelf.js";
-import { LiveStream } from "./shop-stream.js";
+import { Troubles } from "./shop-troubles.js";
 
 // Milliseconds that an event may take before the view is asked what came of a command.
 const SILENCE = 1500;
+// Milliseconds after which a part that is not as it should be is asked for again.
+const LOOK_AGAIN = 4000;
+// Orders whose pages are kept up to date while something is broken.
+const NEWEST = 3;
+
+// What the light says, by what the client knows.
+const LIGHT = {
+  connecting: "Connecting", live: "Live", waiting: "Reconnecting", offline: "Offline, still trying",
+};
+const REASONS = {
+  shutdown: "The shop restarts", superseded: "Too many windows, this one waits",
+  busy: "The shop is busy", silent: "No sign of life, reconnecting",
+};
 
 class Shop {
   constructor(config) {
     this.me = config.customers.find((customer) => customer.slug === config.you);
-    this.api = new Api(this.me.customerId, () => this.signIn());
+    this.client = new StorefrontClient({
+      name: this.me.customerId,
+      onEvent: (event) => this.hear(event),
+      onReset: () => this.refresh(),
+      onState: showLight,
+      onControl: (name, data) => this.control(name, data),
+      signIn: () => this.signIn(),
+    });
+    this.api = new Api(this.me.customerId, {
+      signIn: () => this.signIn(),
+      fetchView: (...view) => this.client.fetchView(...view),
+    });
     this.log = new EventLog();
-    this.orders = new Orders(byId("order-list"), byId("orders-empty"), (id) => this.cancel(id));
+    this.orders = new Orders(byId("order-list"), byId("orders-empty"), {
+      cancel: (id) => this.cancel(id),
+      sendBack: (id) => this.sendBack(id),
+    });
+    this.troubles = new Troubles(() => this.lookAround());
     this.panel = new CartPanel({
       onChange: (sku, quantity) => this.change(sku, quantity),
       onRemove: (sku) => this.command(() => this.api.remove(this.cartId, sku)),
     });
-    this.cartHeardAt = "";
+    this.read = false; // whether the views were ever asked for
     this.reading = null;
     this.readAgain = false;
+    this.cause = null; // the event that the cart is read for
+    this.again = {}; // by part: when it is looked at again
+    this.replaying = 0; // how many of the next events fill a gap
+    this.shelved = false; // whether the shelf has been filled
     this.shownCart = null; // the cart that the last view was of
     this.opening = null;
     this.silence = 0;
@@ -53,18 +87,15 @@ class Shop {
     link.href = other.home;
     link.target = `shop-${other.slug}`;
     link.hidden = false;
+    link.addEventListener("click", (click) => besideUs(link) && click.preventDefault());
   }
 
   async start() {
     await this.signIn().catch(() => this.notice("Signing in failed; the page goes on trying."));
-    this.stream = new LiveStream("/sse/storefront", {
-      onEvent: (event, replayed) => this.hear(event, replayed),
-      onControl: (name, data) => this.control(name, data),
-      onState: (state, words) => showLight(state, words),
-      signIn: () => this.signIn(),
-    });
-    this.stream.open();
-    await Promise.allSettled([this.stock(), this.refresh()]);
+    this.client.open();
+    // The stream says when the views are to be read; one that does not open keeps nobody waiting.
+    setTimeout(() => this.read || this.refresh(), SILENCE);
+    await Promise.allSettled([this.stock(), this.troubles.read()]);
   }
 
   async signIn() {
@@ -78,68 +109,68 @@ class Shop {
 
   // What the stream says
 
-  hear(event, replayed) {
+  hear(event) {
     if (event.customerId !== this.me.customerId) {
       this.notice("This browser is now signed in as somebody else, in another tab. Reload to come back.");
       return;
     }
-    this.log.event(event, replayed);
-    if (event.eventType === "cart-updated") this.hearCart(event);
-    if (event.eventType === "order-status-changed") this.hearOrder(event);
-    if (event.eventType === "shipment-status-changed") this.orders.hear(event);
+    this.log.event(event, this.replaying > 0);
+    this.replaying = Math.max(0, this.replaying - 1);
+    const newest = this.client.newest(event);
+    if (event.eventType === "cart-updated") this.hearCart(event, newest);
+    else this.hearOrder(event, newest);
   }
 
-  hearCart(event) {
-    if (event.occurredAt < this.cartHeardAt) return;
-    this.cartHeardAt = event.occurredAt;
+  hearCart(event, newest) {
+    if (!newest) return;
     clearTimeout(this.silence);
     if (event.cartId !== this.cartId) this.remember(event.cartId);
     this.panel.totals(event.itemCount, event.totalAmount);
-    this.readCart();
+    this.readCart(event);
   }
 
-  hearOrder(event) {
-    if (event.newStatus.startsWith("Inventory")) this.countStock();
+  hearOrder(event, newest) {
     const known = this.orders.has(event.orderId);
-    this.orders.hear(event);
+    this.orders.hear(event, newest);
+    if (event.eventType !== "order-status-changed") return;
+    if (event.newStatus.startsWith("Inventory")) this.stock();
     if (known) return;
-    this.api.order(event.orderId).then((order) => order && this.orders.learn(order), () => {});
+    this.readOrder(event.orderId, event);
     // The cart it came from is closed now, here and in every other tab.
     if (event.newStatus === "Placed") this.forget();
-    this.readCart();
+    this.readCart(event);
   }
 
   control(name, data) {
+    if (name === "ping") return;
     this.log.control(name, data);
-    if (name !== "stream") return;
-    // Fresh and reset alike: what was missed cannot be replayed, so everything is asked anew.
-    if (data.mode !== "resumed") this.refresh();
+    if (name === "stream") this.replaying = data.replayed ?? 0;
   }
 
   // What the views say
 
   async stock() {
     try {
-      const products = await this.api.products();
-      showProducts(products, (product, button) => this.add(product, button));
-      showStock(products);
+      const view = await this.api.products();
+      if (!this.shelved) showProducts(view.products, (product, button) => this.add(product, button));
+      this.shelved = true;
+      showStock(view);
+      this.lookAgain("shelf", view, () => this.stock());
     } catch (error) {
       byId("grid").setAttribute("aria-busy", "false");
-      this.notice(`The catalogue: ${error.message}. Reload to try again.`);
+      mark("shelf-mark", failure("The shelf", error));
+      this.lookAgain("shelf", null, () => this.stock());
     }
   }
 
-  /** Nobody waits for it. */
-  countStock() {
-    this.api.products().then(showStock, () => {});
-  }
-
   async refresh() {
+    this.read = true;
     await Promise.allSettled([this.readCart(), this.readOrders()]);
   }
 
   /** One question at a time; what comes in meanwhile is one more question, not ten. */
-  async readCart() {
+  async readCart(cause = null) {
+    this.cause = cause;
     if (this.reading) {
       this.readAgain = true;
       return this.reading;
@@ -149,36 +180,67 @@ class Shop {
     this.reading = null;
     if (this.readAgain) {
       this.readAgain = false;
-      await this.readCart();
+      await this.readCart(this.cause);
     }
   }
 
   async readCartNow() {
     try {
-      const view = await this.api.cart();
+      const view = await this.readWhatIsOpen();
       this.shownCart = view.cartId;
       // None yet may be one that was opened a moment ago, of which no event has told so far.
       if (view.cartId) this.remember(view.cartId);
       if (this.pending.size === 0) this.panel.show(view);
-      if (view.meta.freshness === "expired") {
-        this.notice(`The cart cannot be read now. This is how it was at ${clockTime(view.meta.asOf)}.`);
-      }
+      this.lookAgain("cart", view, () => this.readCart());
     } catch (error) {
-      this.notice(`The cart: ${error.message}.`);
+      mark("cart-mark", failure("The cart", error));
+      this.lookAgain("cart", null, () => this.readCart());
     }
+  }
+
+  /** The customer's cart; where nobody has heard of it yet, the one that this browser opened. */
+  async readWhatIsOpen() {
+    const view = await this.api.cart(this.cause);
+    if (view.cartId || !this.cartId) return view;
+    return await this.api.cartOf(this.cartId, this.cause) ?? view;
   }
 
   async readOrders() {
-    const orders = await this.api.orders();
-    for (const order of orders.slice(0, 20).reverse()) {
-      this.orders.learn(order);
-      if (["Shipped", "Delivered"].includes(order.status)) this.readOrder(order.orderId);
+    try {
+      const { orders, ...view } = await this.api.orders();
+      mark("orders-mark", age(view));
+      for (const order of orders.slice(0, 20).reverse()) {
+        this.orders.learn(order);
+        if (["Shipped", "Delivered"].includes(order.status)) this.readOrder(order.orderId);
+      }
+      this.lookAgain("orders", view, () => this.readOrders());
+    } catch (error) {
+      mark("orders-mark", failure("The orders", error));
+      this.lookAgain("orders", null, () => this.readOrders());
     }
   }
 
-  async readOrder(orderId) {
-    const order = await this.api.order(orderId).catch(() => null);
-    if (order) this.orders.learn(order);
+  async readOrder(orderId, cause = null) {
+    const order = await this.api.order(orderId, cause).catch(() => null);
+    if (!order) return;
+    this.orders.learn(order);
+    this.lookAgain(orderId, order, () => this.readOrder(orderId));
+  }
+
+  // What is broken, and mended
+
+  /** Look at a part again if it is not as it should be, or something is broken; null is no answer. */
+  lookAgain(part, view, read) {
+    clearTimeout(this.again[part]);
+    const good = view && view.meta.freshness !== "expired" && view.meta.complete;
+    if (!good || this.troubles.any) this.again[part] = setTimeout(read, LOOK_AGAIN);
+  }
+
+  /** Something was broken or mended: see what it comes to. */
+  lookAround() {
+    this.stock();
+    this.refresh();
+    for (const orderId of this.orders.newest(NEWEST)) this.readOrder(orderId);
   }
 
   // What the customer does
@@ -279,6 +341,15 @@ class Shop {
     }
   }
 
+  async sendBack(orderId) {
+    this.hush();
+    try {
+      await this.api.sendBack(orderId);
+    } catch (error) {
+      this.notice(`It could not be sent back: ${error.message}.`);
+    }
+  }
+
   // Which cart
 
   get cartKey() {
@@ -307,10 +378,23 @@ class Shop {
   }
 }
 
-function showLight(state, words) {
+function showLight(state, { reason, leading } = { reason: "", leading: true }) {
+  const words = state === "offline" && reason === "network" ? "Offline: no network"
+    : state === "waiting" ? REASONS[reason] ?? LIGHT.waiting
+    : LIGHT[state] ?? "";
   byId("light").dataset.state = state;
   byId("light-text").textContent = words;
-  byId("light").title = words; // on a phone there may be no room for all of them
+  // On a phone there may be no room for all of them.
+  byId("light").title = leading ? words : `${words}, by way of another tab`;
+}
+
+/** Open a link in a window of its own beside this one, where there is room for two. */
+function besideUs(link) {
+  const { availWidth, availHeight } = screen;
+  if (availWidth < 900) return false;
+  const half = Math.floor(availWidth / 2);
+  const place = `popup,left=${half},top=0,width=${half},height=${availHeight}`;
+  return Boolean(open(link.href, link.target, place));
 }
 
 async function readConfig() {
@@ -319,12 +403,12 @@ async function readConfig() {
   return response.json();
 }
 
-async function open() {
+async function openShop() {
   await new Shop(await readConfig()).start();
 }
 
-open().catch(() => {
-  showLight("offline", "Offline");
+openShop().catch(() => {
+  showLight("offline");
   byId("notice").textContent = "The shop cannot be reached. Reload to try again.";
   byId("notice").hidden = false;
 });

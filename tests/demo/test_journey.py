@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+import pytest
 import trio
 import trio.testing
 
 from storefront.demo.journey import Journeys, Pace
 from storefront.demo.messages import Message
 from storefront.demo.outbox import Outbox
+from storefront.demo.refusals import ConflictError, NotFoundError
 from tests.demo.shop import Published, open_world, placed
 
 PACE = Pace(payment=2, reservation=3, capture=1, commitment=1, dispatch=4, delivery=5)
@@ -133,5 +137,29 @@ async def test_orders_stand_still_while_the_outbox_is_full(autojump_clock):
         nursery.cancel_scope.cancel()
 
 
+async def test_an_order_that_was_delivered_is_sent_back_and_paid_back_at_exact_times(
+    nursery, autojump_clock
+):
+    way = Way(nursery)
+    order = way.place()
+    with pytest.raises(ConflictError, match="delivered"):
+        way.journeys.take_back(order.order_id)
+    await trio.sleep(100)
+    way.published.clear()
+    way.journeys.take_back(order.order_id)
+    with pytest.raises(ConflictError, match="already"):
+        way.journeys.take_back(order.order_id)
+    with pytest.raises(NotFoundError):
+        way.journeys.take_back("no such order")
+    await trio.sleep(100)
+    assert way.published == [
+        (100, "ReturnRequested"),
+        (102, "ReturnApproved"),
+        (106, "ReturnReceived"),
+        (109, "ReturnCompleted"),
+    ]
+    assert len(way.journeys) == 0
+
+
 async def test_the_default_pace_is_for_people():
-    assert [pause for pause, _ in Pace().steps()] == [2, 2, 1, 1, 3, 5]
+    assert list(asdict(Pace()).values()) == [2, 2, 1, 1, 3, 5, 2, 4, 3]

@@ -234,3 +234,33 @@ def test_the_storefront_reads_every_message_this_shop_can_send():
         decode(row.message, encode(message.body))
         names.add(row.name)
     assert len(names) == 15
+
+
+def test_the_messages_of_a_return_are_those_of_the_contracts_and_become_events():
+    world = open_world()
+    order = placed(world)
+    order.status = "Delivered"
+    sent = [*world.take_back(order.order_id)]
+    made = world.returns.find(order.order_id)
+    for step in (world.approve_return, world.receive_return, world.complete_return):
+        sent += step(made)
+    told = f'{{"returnId":"{made.return_id}","orderId":"{order.order_id}","customerId":"{ALICE}",'
+    assert [(message.type.rpartition(".")[2], wire(message)) for message in sent] == [
+        ("ReturnRequested", f'{told}"requestedAt":"{AT}"}}'),
+        (
+            "ReturnApproved",
+            (
+                f'{told}"estimatedRefundAmount":{order.total},"restockingFeeAmount":0.00,'
+                f'"shipByDeadline":"{AT.replace("-02-17", "-03-03")}","approvedAt":"{AT}"}}'
+            ),
+        ),
+        ("ReturnReceived", f'{told}"receivedAt":"{AT}"}}'),
+        (
+            "ReturnCompleted",
+            (
+                f'{told}"finalRefundAmount":{order.total},"items":[{{"sku":"DOG-BOWL-01","quantity":2,'
+                '"isRestockable":true,"warehouseId":"WH-01","restockCondition":"New",'
+                f'"refundAmount":null,"rejectionReason":null}}],"completedAt":"{AT}"}}'
+            ),
+        ),
+    ]

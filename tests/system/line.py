@@ -2,6 +2,7 @@
 
     accepting --refuse()--> refusing --accept()--> accepting       what is open stays open
     open --break_off("fin" | "rst")--> gone                        as a proxy that restarts, or one that crashes
+    open --swallow()--> silent                                     as a cable that was pulled: nobody hears of an end
 
 It lives in a thread of its own, for a browser test belongs to Playwright, which has the main thread; its methods may be
 called from there and return when it is done.
@@ -40,6 +41,7 @@ class Call:
     asked: bytearray = field(default_factory=bytearray)
     answered: bytearray = field(default_factory=bytearray)
     over: bool = False
+    silent: bool = False
 
     @property
     def cursors(self) -> list[str]:
@@ -91,6 +93,15 @@ class Line:
 
         self._do(break_off)
 
+    def swallow(self) -> None:
+        """Nothing passes any more on what is open, either way, not even its end; what comes later does."""
+
+        def swallow() -> None:
+            for call in self.open_calls:
+                call.silent = True
+
+        self._do(swallow)
+
     def run(self) -> None:
         """Live until `close`, in the thread that calls."""
         trio.run(self._live)
@@ -130,8 +141,8 @@ class Line:
                 service = await trio.open_tcp_stream(*self._target)
                 # Where one side hangs up, the other is hung up on.
                 async with service, trio.open_nursery() as nursery:
-                    nursery.start_soon(_pump, call.browser, service, call.asked, call.scope)
-                    nursery.start_soon(_pump, service, call.browser, call.answered, call.scope)
+                    nursery.start_soon(_pump, call, call.browser, service, call.asked)
+                    nursery.start_soon(_pump, call, service, call.browser, call.answered)
         except OSError:
             pass  # nobody is there: the browser is told by the end of its connection
         finally:
@@ -140,15 +151,18 @@ class Line:
 
 
 async def _pump(
-    source: trio.SocketStream, sink: trio.SocketStream, heard: bytearray, scope: trio.CancelScope
+    call: Call, source: trio.SocketStream, sink: trio.SocketStream, heard: bytearray
 ) -> None:
     try:
         while data := await source.receive_some(READ):
-            heard += data
-            await sink.send_all(data)
+            if not call.silent:
+                heard += data
+                await sink.send_all(data)
     except trio.BrokenResourceError:
         pass  # a killed service's kernel may send RST where its end was expected
-    scope.cancel()
+    if call.silent:
+        await trio.sleep_forever()
+    call.scope.cancel()
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def test_the_shop_page_says_that_it_was_cut_and_that_it_is_back_and_shows_what_i
 
         line.refuse()
         line.break_off("rst")
-        expect(light).to_have_attribute("data-state", "reconnecting")
+        expect(light).to_have_attribute("data-state", "waiting")
         screenshot(page, "shop-cut")
         # Meanwhile, on her telephone:
         add_a_bowl(f"{demo.url}/demo/config.json")
