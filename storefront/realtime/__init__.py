@@ -10,5 +10,7 @@
 * `recent`     what this process heard lately, so that a return need not ask the store
 * `replay`     reading the log for those who came back or fell behind
 * `transcript` what a browser is told of the log, nothing missing and nothing twice
+* `fan_out`    one task that writes for the streams whose own tasks sleep
+* `watch`      what was written, and how late
 * `body`       the stream as a response that Quart enters and always leaves
 """

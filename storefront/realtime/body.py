@@ -14,18 +14,23 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import structlog
 import trio
 from quart.wrappers.response import ResponseBody
 
 from storefront.domain.positions import Position
 from storefront.errors import StoreUnavailableError
 from storefront.realtime import frames
+from storefront.realtime.fan_out import FanOut
 from storefront.realtime.heartbeat import Heartbeat
 from storefront.realtime.hub import Hub, HubClosedError, HubFullError
 from storefront.realtime.pauses import Pauses
 from storefront.realtime.replay import LogReader
 from storefront.realtime.stream import EndReason, Stream
 from storefront.realtime.transcript import Transcript
+from storefront.telemetry import tracing
+
+log = structlog.get_logger(__name__)
 
 # Seconds before a log that did not answer is asked again for a stream that fell behind. A burst may
 # keep a store from answering in time, a Redis takes about a second to come back; after all of them,
@@ -41,11 +46,14 @@ class Visit:
         cursor: the position it has seen last; None where it has none, or one that is none of ours.
         returning: whether it came with anything at all, readable or not.
         was_slow: asks the connection whether a write to it was not taken in time.
+        at_once: writes to the connection if that needs no waiting, and says whether it did; None
+            where only the response's own task can write.
     """
 
     cursor: Position | None
     returning: bool
     was_slow: Callable[[], bool]
+    at_once: Callable[[bytes], bool] | None = None
 
 
 class EventStreamBody(ResponseBody):
@@ -58,6 +66,7 @@ class EventStreamBody(ResponseBody):
         *,
         hub: Hub,
         heartbeat: Heartbeat,
+        fan_out: FanOut,
         log: LogReader,
         pauses: Pauses,
     ) -> None:
@@ -65,11 +74,18 @@ class EventStreamBody(ResponseBody):
         self._visit = visit
         self._hub = hub
         self._heartbeat = heartbeat
-        self._transcript = Transcript(stream, log, heartbeat.look)
+        self._fan_out = fan_out
+        self._transcript = Transcript(stream, log, heartbeat.look, hub.watch)
         self._pauses = pauses
         self._step: Callable[[], Awaitable[bytes]] = self._open
         self._rests = iter(RESTS)
         self._joined = False
+        self._asleep: trio.Event | None = None
+        self._called = False
+        self._unwritten = b""
+        self._bytes = 0
+        # The request is over when the stream is opened.
+        self._request = tracing.here()
         # By the letter of WHATWG HTML, section 9.2.6, each response begins without an id, and its
         # first event takes the browser's cursor away: a control frame has none. Browsers are wiser;
         # a client that is not gets its own cursor back first.
@@ -100,14 +116,18 @@ class EventStreamBody(ResponseBody):
         if self._joined:
             self._hub.leave(self._stream)
             self._heartbeat.remove_one()
+        self._tell()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
+        # Whoever asks for more has seen the last write through to the socket.
+        self._transcript.taken()
         data = b""
         while not data:
             data = await self._step()
+        self._bytes += len(data)
         return data
 
     async def _open(self) -> bytes:
@@ -117,25 +137,68 @@ class EventStreamBody(ResponseBody):
             return b""
         visit = self._visit
         try:
-            verdict = await self._transcript.verdict(visit.cursor, returning=visit.returning)
+            opened_by, self._request = self._request, None
+            with tracing.span("open stream", parent=opened_by):
+                verdict = await self._transcript.verdict(visit.cursor, returning=visit.returning)
         except StoreUnavailableError:
             # Nothing is invented: the browser keeps its cursor and brings it again. What came
             # meanwhile is not for this stream, which has no place in the log to follow from.
             self._stream.start_catching_up()
             self._refuse("log", "busy", {"reason": "log"})
             return b""
-        return frames.retry(self._pauses.usual()) + self._take_own_cursor() + verdict
+        opening = frames.retry(self._pauses.usual()) + self._take_own_cursor() + verdict
+        return opening + self._stream.greeting
 
     async def _go_on(self) -> bytes:
         """What to write next; b"" for nothing just now."""
         stream = self._stream
         if stream.behind and stream.ended is None:
             return await self._catch_up()
-        parcel = await stream.wait()
+        if self._visit.at_once is None:
+            parcel = await stream.wait()
+        else:
+            parcel = stream.take()
+            if parcel is None and stream.ended is None:
+                return await self._sleep()
         if parcel is None:
             self._step = self._say_farewell
             return b""
         return self._transcript.gather(parcel)
+
+    async def _sleep(self) -> bytes:
+        """Let `fan_out` write what comes, until that takes waiting; returns what it left."""
+        self._asleep = trio.Event()
+        self._stream.called = self._call
+        try:
+            await self._asleep.wait()
+        finally:
+            self._stream.called = None
+            self._asleep = None
+        left, self._unwritten = self._unwritten, b""
+        return left
+
+    def _call(self) -> None:
+        if not self._called:
+            self._called = True
+            self._fan_out.add(self)
+
+    def serve(self) -> None:
+        """For `fan_out`: write what has come while the response's own task sleeps, or wake it."""
+        self._called = False
+        stream, at_once = self._stream, self._visit.at_once
+        if self._asleep is None or at_once is None or self._asleep.is_set():
+            return
+        if not stream.behind:
+            data = self._transcript.gather(stream.take())
+            if data and at_once(data):
+                self._transcript.taken()
+                self._bytes += len(data)
+            else:
+                self._unwritten = data
+        if self._unwritten or stream.behind or stream.ended is not None:
+            self._asleep.set()
+        elif stream.waiting:
+            self._call()
 
     async def _catch_up(self) -> bytes:
         """What the log says; a log that does not answer is asked again, before the stream that can
@@ -174,6 +237,16 @@ class EventStreamBody(ResponseBody):
         self, reason: EndReason, name: str, facts: dict[str, object], pause: float
     ) -> None:
         self._stream.end(reason, frames.retry(pause) + frames.control(name, facts))
+
+    def _tell(self) -> None:
+        """The one line of a stream: whose it was is nobody's business."""
+        log.info(
+            "stream ended",
+            reason=self._stream.ended,
+            seconds=round(trio.current_time() - self._stream.opened_at, 1),
+            events=self._transcript.events,
+            bytes=self._bytes,
+        )
 
     def _reason(self, error: BaseException | None) -> EndReason:
         if self._visit.was_slow():

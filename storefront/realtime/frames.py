@@ -32,6 +32,16 @@ def event(position: str, data: bytes) -> bytes:
     return b"id: %s\n%s\n" % (_one_line(position).encode(), _data(data))
 
 
+def traced(data: bytes, traceparent: str | None) -> bytes:
+    """The event's JSON object with the context of its trace as its last member, where there is one.
+
+    What is stored stays as it is: whether anybody wants to know is for the reader to say.
+    """
+    if traceparent is None or len(data) <= len(b"{}") or not data.endswith(b"}"):
+        return data
+    return b'%s,"traceparent":"%s"}' % (data[:-1], traceparent.encode())
+
+
 def named(name: str, frame: bytes) -> bytes:
     """The same event under a name: fires the listener of that name instead of `onmessage`.
 

@@ -18,7 +18,7 @@ import trio
 from storefront.errors import StoreUnavailableError
 from storefront.realtime.recent import Recent
 from storefront.realtime.stream import Stream
-from storefront.store.contract import Store
+from storefront.store.contract import Refused, Store
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +71,9 @@ class HeadWatch:
             return
         for stream in streams:
             head, offered = heads.get(stream.customer), stream.offered
+            if isinstance(head, Refused):
+                # No news of this one, and no matter of the others'; likewise.
+                continue
             self._recent.heed(stream.customer, head)
             if offered is None or stream.behind:
                 continue

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from storefront.domain.ids import CustomerId
+from storefront.errors import StorefrontError
 from storefront.realtime import frames
 from storefront.realtime.recent import Recent
 from storefront.realtime.stream import EndReason, Parcel, Stream
+from storefront.realtime.watch import StreamWatch
 from storefront.store.contract import Entry
+from storefront.telemetry import tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +33,11 @@ class HubStatistics:
     ended: dict[EndReason, int] = field(default_factory=dict)
 
 
-class HubFullError(Exception):
+class HubFullError(StorefrontError):
     """There is no room for another stream in this process; the browser is told to come back."""
 
 
-class HubClosedError(Exception):
+class HubClosedError(StorefrontError):
     """This process is leaving; the browser is told to come back, and will find another."""
 
 
@@ -46,6 +49,7 @@ class Hub:
         max_per_customer: at the bound the customer's oldest stream is ended as superseded.
         superseded_pause: seconds after which a stream that had to make room may return.
         recent: hears all that the streams hear.
+        watch: counts what the streams write; None where nobody looks.
     """
 
     def __init__(
@@ -55,7 +59,9 @@ class Hub:
         max_per_customer: int,
         superseded_pause: Callable[[], float],
         recent: Recent,
+        watch: StreamWatch | None = None,
     ) -> None:
+        self.watch = watch
         self._max_streams = max_streams
         self._max_per_customer = max_per_customer
         self._superseded_pause = superseded_pause
@@ -82,12 +88,17 @@ class Hub:
             # written, and a client that opens without end would pile such streams up.
             self._refused += 1
             raise HubFullError
-        mine = [each for each in self._streams.get(stream.customer, ()) if each.ended is None]
-        if len(mine) >= self._max_per_customer:
-            pause = frames.retry(self._superseded_pause())
-            mine[0].end("superseded", pause + frames.control("superseded", {}))
+        if len(self._streams.get(stream.customer, ())) >= self._max_per_customer:
+            self._make_room(stream.customer)
         self._streams.setdefault(stream.customer, {})[stream] = None
         self._count += 1
+
+    def _make_room(self, customer: CustomerId) -> None:
+        """End the oldest of too many; whoever is ending already is here until they have gone."""
+        living = [each for each in self._streams[customer] if each.ended is None]
+        if len(living) >= self._max_per_customer:
+            pause = frames.retry(self._superseded_pause())
+            living[0].end("superseded", pause + frames.control("superseded", {}))
 
     def close(self) -> None:
         """Take no more streams. Those that are here stay until they are ended."""
@@ -110,11 +121,15 @@ class Hub:
             streams = self._streams.get(customer)
             if streams is None:
                 continue
-            parcels = [Parcel.of(entry) for entry in mine]
+            fanned_out = list(mine)
+            spans = [_span(entry, len(streams)) for entry in fanned_out] if tracing.on() else ()
+            parcels = [Parcel.live(entry) for entry in fanned_out]
             self._published += len(parcels)
             for stream in streams:
                 for parcel in parcels:
                     stream.offer(parcel)
+            for span in spans:
+                tracing.end(span)
 
     def lost(self) -> None:
         """Announcements may have been missed: every stream reads the log."""
@@ -126,6 +141,10 @@ class Hub:
         """Those who are here now, the oldest of a customer first."""
         return [stream for mine in self._streams.values() for stream in mine]
 
+    def streams_of(self, customer: CustomerId) -> list[Stream]:
+        """Those of one customer, the oldest first."""
+        return list(self._streams.get(customer, ()))
+
     def statistics(self) -> HubStatistics:
         return HubStatistics(
             customers=len(self._streams),
@@ -134,3 +153,11 @@ class Hub:
             published=self._published,
             ended=dict(self._ended),
         )
+
+
+def _span(entry: Entry, streams: int) -> tracing.Span | None:
+    # An event that came without a trace has none of its own here.
+    if tracing.shown(entry.traceparent) is None:
+        return None
+    about = {"storefront.streams": streams}
+    return tracing.begin("fan out", parent=entry.traceparent, attributes=about)

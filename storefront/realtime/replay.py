@@ -19,7 +19,7 @@ from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
 from storefront.errors import StoreUnavailableError
 from storefront.realtime.recent import Recent
-from storefront.store.contract import Slice, Store
+from storefront.store.contract import Refused, Slice, Store
 
 READS = 8
 # One slice is one write to the browser, and its send deadline is for a write: at 20 KiB/s, 64 KiB
@@ -82,6 +82,18 @@ class LogReader:
         async with self._limiter:
             head = await self._store.position(customer, now=self._clock())
         self._recent.heed(customer, head)
+        return head
+
+    async def known_head(self, customer: CustomerId) -> Position | None:
+        """The same, of a customer who has a numbering; unlike `head` it begins none.
+
+        Raises:
+            StoreUnavailableError: the log does not answer, or not for this customer.
+        """
+        async with self._limiter:
+            head = (await self._store.heads({customer}, now=self._clock())).get(customer)
+        if isinstance(head, Refused):
+            raise StoreUnavailableError(head.detail)
         return head
 
     def remembered(self, customer: CustomerId, cursor: Position) -> Slice | None:

@@ -8,16 +8,18 @@ amount of memory until its send deadline ends it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import trio
 
-from storefront.domain.events import event_type
+from storefront.domain.events import event_type, occurred_at
 from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
 from storefront.realtime import frames
 from storefront.store.contract import Entry
+from storefront.telemetry import tracing
 
 # Full means behind, and costs one read of the log: the bound is for memory, not for correctness.
 # Entries and frames are shared between the streams of a customer, so a place is a reference; the
@@ -45,17 +47,28 @@ class Parcel:
         frame: its bytes, as an unnamed frame.
         position: where the event stands; None for a ping.
         name: the event's type, for streams that asked for named frames.
+        recorded_at, occurred_at: when it was, in seconds since 1970; None where nobody measures.
     """
 
     frame: bytes
     position: Position | None = None
     name: str = ""
+    recorded_at: float | None = None
+    occurred_at: float | None = None
 
     @classmethod
     def of(cls, entry: Entry) -> Parcel:
         """An event, encoded once for all streams."""
-        frame = frames.event(str(entry.position), entry.payload)
+        data = frames.traced(entry.payload, tracing.shown(entry.traceparent))
+        frame = frames.event(str(entry.position), data)
         return cls(frame, entry.position, event_type(entry.payload))
+
+    @classmethod
+    def live(cls, entry: Entry) -> Parcel:
+        """One that has just been recorded: how late it will be is measured."""
+        return replace(
+            cls.of(entry), recorded_at=entry.recorded_at, occurred_at=occurred_at(entry.payload)
+        )
 
 
 _PING = Parcel(frames.PING)
@@ -71,6 +84,7 @@ class Stream:
         offered: the last position that came to it in any way, written yet or not.
         behind: what the channel holds is no longer all there is.
         ended: why the stream is ending; None while it lives.
+        called: called whenever there is something to do, while its reader does not `wait`.
     """
 
     def __init__(
@@ -81,6 +95,7 @@ class Stream:
         every: float,
         expires_at: float | None = None,
         named: bool = False,
+        pings: bool = False,
     ) -> None:
         self.customer = customer
         self.named = named
@@ -89,7 +104,11 @@ class Stream:
         self.behind = False
         self.ended: EndReason | None = None
         self.farewell = b""
+        self.called: Callable[[], None] | None = None
         self.opened_at = now
+        # A comment is invisible to scripts: a page could not tell a stream on which nothing happens
+        # from a dead connection. One that asked for it hears of each beat, and first how often.
+        self.greeting = frames.control("ping", {"everySeconds": every}) if pings else b""
         self._every = every
         self._next_ping = now + every
         self._expires_at = expires_at
@@ -117,6 +136,8 @@ class Stream:
         else:
             self._bytes += size
             self.offered = parcel.position or self.offered
+            if self.called is not None:
+                self.called()
 
     def stand_at(self, position: Position) -> None:
         """Everything up to here has been written."""
@@ -146,6 +167,8 @@ class Stream:
         if self.ended is None:
             self.ended, self.farewell = reason, farewell
             self._send.close()
+            if self.called is not None:
+                self.called()
 
     def beat(self, now: float) -> float | None:
         """Do what is due, and say when to come back; None once there is nothing more to do."""
@@ -159,9 +182,9 @@ class Stream:
             self.tell(frames.control("token-expiring", {"expiresInSeconds": left}))
             self._warns_at = None
         if now >= self._next_ping:
-            if self._send.statistics().current_buffer_used < CHANNEL_PARCELS // 2:
+            if self.waiting < CHANNEL_PARCELS // 2:
                 # A channel that fills up is about to be written: that is beat enough.
-                self.offer(_PING)
+                self.offer(Parcel(self.greeting) if self.greeting else _PING)
             self._next_ping += self._every
         return min(t for t in (self._next_ping, self._warns_at, self._expires_at) if t is not None)
 
@@ -182,6 +205,11 @@ class Stream:
             return None
         self._bytes -= len(parcel.frame)
         return parcel
+
+    @property
+    def waiting(self) -> int:
+        """Parcels that wait to be written."""
+        return self._send.statistics().current_buffer_used
 
     def take_told(self) -> bytes:
         """The control frames that are waiting."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import trio
 from hypercorn.config import Config
@@ -22,6 +22,7 @@ from hypercorn.typing import (
     Scope,
 )
 
+from storefront.serving.connection import Connection
 from storefront.serving.mailbox import Mailbox
 from storefront.serving.watch import ServingWatch
 
@@ -46,7 +47,7 @@ class Apps:
 
     async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: Send) -> Put:
         del config
-        return self.run(app, scope, send, Mailbox())
+        return self.run(app, scope, send, Mailbox(left=_connection(scope).leave))
 
     def run(self, app: AppWrapper, scope: Scope, send: Send, mailbox: Mailbox) -> Put:
         """Start the application for one request; returns where to put what the client sends."""
@@ -85,7 +86,13 @@ class StreamApps(Apps):
 
     async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: Send) -> Put:
         del config
-        return self._apps.run(app, scope, send, Mailbox(self._consumed))
+        mailbox = Mailbox(self._consumed, left=_connection(scope).leave)
+        return self._apps.run(app, scope, send, mailbox)
+
+
+def _connection(scope: Scope) -> Connection:
+    """The request's own, which its protocol put there."""
+    return cast(Connection, scope["state"]["connection"])
 
 
 async def _call(app: AppWrapper, scope: Scope, mailbox: Mailbox, send: Send) -> None:

@@ -2,11 +2,14 @@
 
 Every request that is served carries one at `scope["state"]["connection"]`; a test client that calls
 the application directly brings none. It is the only way to learn *why* `http.disconnect` came: a
-browser that left and a browser that stopped reading look the same through ASGI.
+browser that left and a browser that stopped reading look the same through ASGI. And it is the short
+way for an answer that lasts: ASGI's `send` and `receive` want a task of their own for each, which
+sleeps for hours, is woken for every event, and passes ten layers to come to one system call.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -32,16 +35,35 @@ class ConnectionStatistics:
 
 
 class Connection:
-    """One request's view of its connection. The application reads; only serving writes.
+    """One request's view of its connection.
 
-    `http_version` is "1.0", "1.1" or "2".
+    Attributes:
+        http_version: "1.0", "1.1" or "2".
+        at_once: writes a piece of the answer's body if that needs no waiting, and says whether it
+            did; if not, nothing was written, and ASGI's `send` is the way. What is sent either way
+            arrives in the order of the calls. None where no piece ever goes out so: then, as with
+            TLS and HTTP/2, a write belongs to more than this request.
     """
 
-    __slots__ = ("_blocked_bytes", "_cut", "_line", "_slow", "http_version")
+    __slots__ = (
+        "_blocked_bytes",
+        "_cut",
+        "_left",
+        "_line",
+        "_slow",
+        "_when_left",
+        "at_once",
+        "http_version",
+    )
 
-    def __init__(self, http_version: str, line: Line) -> None:
+    def __init__(
+        self, http_version: str, line: Line, *, at_once: Callable[[bytes], bool] | None = None
+    ) -> None:
         self.http_version = http_version
+        self.at_once = at_once
         self._line = line
+        self._left = False
+        self._when_left: Callable[[], object] = bool
         self._slow = False
         self._cut = False
         self._blocked_bytes = 0
@@ -72,6 +94,23 @@ class Connection:
             closed=self.closed,
             blocked_bytes=self.blocked_bytes,
         )
+
+    def when_left(self, call: Callable[[], object]) -> None:
+        """Have this called, once and without waiting, when `http.disconnect` would come.
+
+        At once if it has come already. There is one to be called: the last who asked.
+        """
+        self._when_left = call
+        if self._left:
+            call()
+
+    def leave(self) -> None:
+        """For serving: the browser has left, or the answer is over."""
+        if not self._left:
+            self._left = True
+            self._when_left()
+            # They lead back here, by way of the application and of the protocol.
+            self._when_left, self.at_once = bool, None
 
     def block(self, size: int) -> None:
         """For serving: `size` bytes wait for this request's own window."""

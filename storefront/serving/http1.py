@@ -7,7 +7,10 @@ to end.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -24,6 +27,9 @@ from storefront.serving.watch import ServingWatch
 
 # The request that a client with prior knowledge of HTTP/2 seems to make (RFC 9113 section 3.4).
 PREFACE = (b"PRI", b"*", b"2.0")
+# Writes all of it without waiting, or nothing, and says which.
+WriteNow = Callable[[bytes], bool]
+_LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 class Http1Protocol(H11Protocol):
@@ -39,10 +45,13 @@ class Http1Protocol(H11Protocol):
         *hypercorn: Any,
         line: Line,
         watch: ServingWatch,
+        write_now: WriteNow | None = None,
     ) -> None:
         super().__init__(*hypercorn)
         self._line = line
         self._watch = watch
+        self._write_now = write_now
+        self._chunked = False  # the answer in hand is
         # Reader and recycler both look for the next request; events must be handled in their order.
         self._handling = trio.Lock()
 
@@ -52,10 +61,32 @@ class Http1Protocol(H11Protocol):
         return self.stream is None and bool(self.connection.trailing_data[0])
 
     async def stream_send(self, event: StreamEvent) -> None:
-        if isinstance(event, Response) and self.context.terminated.is_set():
-            # A browser that comes back must find its way to a process that stays.
-            event = replace(event, headers=[*event.headers, (b"connection", b"close")])
+        if isinstance(event, Response):
+            self._chunked = self._will_be_chunked(event)
+            if self.context.terminated.is_set():
+                # A browser that comes back must find its way to a process that stays.
+                event = replace(event, headers=[*event.headers, (b"connection", b"close")])
         await super().stream_send(event)
+
+    def _will_be_chunked(self, answer: Response) -> bool:
+        """Whether h11 frames the body: of an HTTP/1.1 answer that says nothing of its length."""
+        return (
+            self.connection.their_http_version == b"1.1"
+            and isinstance(self.stream, HTTPStream)
+            and self.stream.scope["method"] != "HEAD"
+            and answer.status_code == HTTPStatus.OK
+            and not any(name.lower() in _LENGTHS for name, _ in answer.headers)
+        )
+
+    def _at_once(self, stream: HTTPStream, write_now: WriteNow, data: bytes) -> bool:
+        """A chunk of this stream's answer, past h11, which has no state between two chunks."""
+        if (
+            stream.closed  # its answer is over, and the next may have begun
+            or self.connection.our_state is not h11.SEND_BODY
+            or not (self._chunked and data)
+        ):
+            return False
+        return write_now(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def _handle_events(self) -> None:
         async with self._handling:
@@ -105,7 +136,7 @@ class Http1Protocol(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         # HTTPStream whatever the client asks: Upgrade, to WebSocket as to h2c, may be ignored (RFC
         # 9110 section 7.8).
-        self.stream = HTTPStream(
+        stream = self.stream = HTTPStream(
             self.app,
             self.config,
             self.context,
@@ -117,17 +148,22 @@ class Http1Protocol(H11Protocol):
             STREAM_ID,
         )
         version = request.http_version.decode()
-        await self.stream.handle(
+        await stream.handle(
             Request(
                 stream_id=STREAM_ID,
                 headers=list(request.headers),
                 http_version=version,
                 method=request.method.decode("ascii").upper(),
                 raw_path=request.target,
-                state=ConnectionState({"connection": Connection(version, self._line)}),
+                state=ConnectionState({"connection": self._connection(version, stream)}),
             )
         )
         self.keep_alive_requests += 1
+
+    def _connection(self, version: str, stream: HTTPStream) -> Connection:
+        write_now = self._write_now
+        at_once = None if write_now is None else partial(self._at_once, stream, write_now)
+        return Connection(version, self._line, at_once=at_once)
 
     async def _hold_back(self) -> bool:
         """The next request waits for this answer; the reader too, if it is too much to keep."""

@@ -23,11 +23,26 @@ async def _nobody_counts(_size: int) -> None:
     """HTTP/1.1 has no window to give back."""
 
 
-class Mailbox:
-    """One writer, the connection; one reader, the application."""
+def _nobody_listens() -> None:
+    """A request that a test made by hand."""
 
-    def __init__(self, consumed: Callable[[int], Awaitable[None]] = _nobody_counts) -> None:
+
+class Mailbox:
+    """One writer, the connection; one reader, the application.
+
+    Args:
+        consumed: told the bytes that the application has read.
+        left: called when `http.disconnect` begins to be what the application hears.
+    """
+
+    def __init__(
+        self,
+        consumed: Callable[[int], Awaitable[None]] = _nobody_counts,
+        *,
+        left: Callable[[], None] = _nobody_listens,
+    ) -> None:
         self._consumed = consumed
+        self._left = left
         self._body = bytearray()
         self._complete = False
         self._told = False  # the application knows that the body is complete
@@ -53,6 +68,7 @@ class Mailbox:
     async def close(self) -> None:
         """The client has left, or the application has: nobody waits for the other any more."""
         self._closed = True
+        self._left()
         unread = len(self._body)
         self._body.clear()
         self._change()

@@ -19,11 +19,12 @@ from collections.abc import Awaitable, Callable
 import h2.connection
 import trio
 
+from storefront.errors import StorefrontError
 from storefront.serving.connection import Connection
 from storefront.serving.patience import SLICE, Patience
 
 
-class WindowSpentError(Exception):
+class WindowSpentError(StorefrontError):
     """The peer granted a stream too little for too long."""
 
 

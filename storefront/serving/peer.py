@@ -131,7 +131,10 @@ class Peer(TCPServer):
         await self.protocol.handle(Closed())
 
     def _http1(self) -> Http1Protocol:
-        return Http1Protocol(*self._arguments(), line=self.line, watch=self._watch)
+        write_now = self._write_now if self._wire.tls is None else None
+        return Http1Protocol(
+            *self._arguments(), line=self.line, watch=self._watch, write_now=write_now
+        )
 
     def _http2(self) -> Http2Protocol:
         return Http2Protocol(
@@ -209,6 +212,13 @@ class Peer(TCPServer):
         if self.line.closed:
             self._reading.cancel()  # the reader need not wait to hear of it from the kernel
             await self.protocol.handle(Closed())
+
+    def _write_now(self, data: bytes) -> bool:
+        """All of it or nothing, and in the end as patiently as any other write."""
+        written = self._wire.write_now(data)
+        if self._wire.owed:
+            self._apps.spawn(self._write, b"")
+        return written
 
     async def _give_up(self) -> None:
         """The HTTP/2 peer grants no window to anybody."""

@@ -36,6 +36,7 @@ class Wire:
         self.socket = transport.socket
         self._stream = stream
         self._turn = trio.Lock()
+        self._owed = b""  # of what was written at once: goes out before everything else
         self._patience = patience
         self._watch = watch
 
@@ -52,16 +53,44 @@ class Wire:
         # Nobody is before us and the kernel has room: then this is one system call, without lock,
         # scope or scheduling. It halves the CPU of an event on a stream (about 100 to 50
         # microseconds, all of serving).
-        if self.tls is None and not self._turn.locked():
+        if self._is_free():
             rest = self._write_now(rest)
-        if rest:
-            try:
-                with trio.CancelScope(shield=whole):
-                    async with self._turn:
-                        await self._write_patiently(rest)
-            except trio.Cancelled:
-                self.abort()
-                raise
+            if not rest:
+                return
+        try:
+            with trio.CancelScope(shield=whole):
+                async with self._turn:
+                    await self._write_patiently(memoryview(self._take_owed() + bytes(rest)))
+        except trio.Cancelled:
+            self.abort()
+            raise
+
+    def write_now(self, data: bytes) -> bool:
+        """Write all of it without waiting, or nothing.
+
+        What the kernel had no room for is `owed` afterwards, and for somebody to `write`, be it
+        with no bytes of their own.
+        """
+        if not self._is_free():
+            return False
+        rest = self._write_now(memoryview(data))
+        if self.line.closed or len(rest) == len(data):
+            return False
+        self._owed = bytes(rest)
+        return True
+
+    @property
+    def owed(self) -> bool:
+        """Whether half a message is out, and nobody is writing the other half."""
+        return bool(self._owed)
+
+    def _take_owed(self) -> bytes:
+        owed, self._owed = self._owed, b""
+        return owed
+
+    def _is_free(self) -> bool:
+        unhindered = not (self.line.closed or self._owed or self._turn.locked())
+        return self.tls is None and unhindered
 
     def cut(self) -> None:
         """End the connection because its peer is too slow."""

@@ -9,22 +9,29 @@ from __future__ import annotations
 import structlog
 import trio
 from quart import Blueprint, Request, Response, request
+from werkzeug.datastructures import Headers
 
 from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
-from storefront.errors import AuthenticationError, BadRequestError, StoreUnavailableError
+from storefront.errors import (
+    AuthenticationError,
+    BadRequestError,
+    KeysAwayError,
+    StoreUnavailableError,
+)
 from storefront.realtime import turned_away
 from storefront.realtime.body import EventStreamBody, Visit
 from storefront.realtime.stream import Stream
 from storefront.web.audit import audit
 from storefront.web.auth import Caller, whose
 from storefront.web.callers import caller_of
-from storefront.web.keys_ring import KeysAwayError
+from storefront.web.origins import cors_headers
 from storefront.web.parts import WebParts
 from storefront.web.tickets import read_ticket
 
 log = structlog.get_logger(__name__)
 
+ROUTE = "/sse/storefront"
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     # no-transform: a proxy that compresses would wait for more to compress.
@@ -37,7 +44,7 @@ def sse_routes(parts: WebParts) -> Blueprint:
     """The stream's route."""
     blueprint = Blueprint("sse", __name__)
 
-    @blueprint.route("/sse/storefront", methods=["GET", "HEAD"])
+    @blueprint.route(ROUTE, methods=["GET", "HEAD"])
     async def storefront() -> Response:
         ticket = _ticket(request)
         if ticket is not None and request.method == "HEAD":
@@ -59,7 +66,7 @@ def sse_routes(parts: WebParts) -> Blueprint:
         if request.method == "HEAD":
             # Quart would run the stream for a HEAD, for as long as the connection lives.
             return _ended(b"")
-        return _streaming(parts, request, caller, customer)
+        return Response(_body(parts, request, caller, customer), headers=HEADERS)
 
     return blueprint
 
@@ -76,7 +83,26 @@ def _ended(body: bytes) -> Response:
     return Response(b"" if request.method == "HEAD" else body, headers=HEADERS)
 
 
-def _streaming(parts: WebParts, asked: Request, caller: Caller, customer: CustomerId) -> Response:
+def open_at_once(asked: Request, parts: WebParts) -> tuple[Headers, EventStreamBody] | None:
+    """The short way for a customer's own stream: the head of the answer, and its body.
+
+    None where there is more to say: a refusal, a ticket, keys that may have to be waited for,
+    somebody else's stream. Nothing is done then, and the route above begins anew.
+    """
+    if asked.method != "GET" or "ticket" in asked.args or parts.tokens.ring is not None:
+        return None
+    try:
+        caller = caller_of(asked, parts.tokens, parts.auth)
+        customer = whose(caller, _asked_for(asked))
+    except Exception:  # noqa: BLE001 - the route meets it again, and Quart has words for all of them
+        return None
+    if customer != caller.customer:
+        return None
+    told = cors_headers(asked.headers.get("Origin"), parts.auth.cors_origins)
+    return Headers([*HEADERS.items(), *told.items()]), _body(parts, asked, caller, customer)
+
+
+def _body(parts: WebParts, asked: Request, caller: Caller, customer: CustomerId) -> EventStreamBody:
     now = trio.current_time()
     stream = Stream(
         customer,
@@ -84,19 +110,17 @@ def _streaming(parts: WebParts, asked: Request, caller: Caller, customer: Custom
         every=parts.streams.heartbeat,
         expires_at=now + caller.expires_at - parts.clock(),
         named=asked.args.get("named") == "1",
+        pings=asked.args.get("pings") == "1",
     )
-    body = EventStreamBody(
+    return EventStreamBody(
         stream,
         _visit(asked),
         hub=parts.hub,
         heartbeat=parts.heartbeat,
+        fan_out=parts.fan_out,
         log=parts.log,
         pauses=parts.pauses,
     )
-    response = Response(body, headers=HEADERS)
-    # Quart ends any response after RESPONSE_TIMEOUT (60 s); a stream has no natural end.
-    response.timeout = None
-    return response
 
 
 def _visit(asked: Request) -> Visit:
@@ -105,6 +129,7 @@ def _visit(asked: Request) -> Visit:
         cursor=_cursor(asked),
         returning=bool(_said_cursor(asked)),
         was_slow=lambda: bool(getattr(connection, "slow", False)),
+        at_once=getattr(connection, "at_once", None),
     )
 
 

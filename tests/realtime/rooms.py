@@ -13,6 +13,7 @@ from storefront.domain.ids import CustomerId
 from storefront.domain.positions import Position
 from storefront.errors import StoreUnavailableError
 from storefront.realtime.body import EventStreamBody, Visit
+from storefront.realtime.fan_out import FanOut
 from storefront.realtime.heads import HeadWatch
 from storefront.realtime.heartbeat import Heartbeat
 from storefront.realtime.hub import Hub
@@ -117,6 +118,7 @@ class Room:
     heartbeat: Heartbeat
     recent: Recent
     reader: LogReader
+    fan_out: FanOut
     deaf: bool = False  # announcements are lost
 
     @asynccontextmanager
@@ -126,13 +128,20 @@ class Room:
         *,
         slow: bool = False,
         customer: CustomerId = ALICE,
+        at_once=None,
     ):
         stream = Stream(customer, now=trio.current_time(), every=1e6)
         body = EventStreamBody(
             stream,
-            Visit(cursor=cursor, returning=cursor is not None, was_slow=lambda: slow),
+            Visit(
+                cursor=cursor,
+                returning=cursor is not None,
+                was_slow=lambda: slow,
+                at_once=at_once,
+            ),
             hub=self.hub,
             heartbeat=self.heartbeat,
+            fan_out=self.fan_out,
             log=self.reader,
             pauses=Pauses(lambda low, high: (low + high) / 2),
         )
@@ -150,10 +159,11 @@ async def open_room(log: Log, recent: Recent, *, streams: int = 9):
     hub = Hub(max_streams=streams, max_per_customer=9, superseded_pause=lambda: 60.0, recent=recent)
     heads = HeadWatch(log, clock=trio.current_time, recent=recent)
     reader = LogReader(log, clock=trio.current_time, recent=recent)
-    made = Room(log, hub, heads, Heartbeat(heads.look_at), recent, reader)
+    made = Room(log, hub, heads, Heartbeat(heads.look_at), recent, reader, FanOut())
     async with trio.open_nursery() as nursery:
         await nursery.start(log.follow, made.hear, hub.lost)
         nursery.start_soon(heads.run)
+        nursery.start_soon(made.fan_out.run)
         yield made
         nursery.cancel_scope.cancel()
 

@@ -10,6 +10,7 @@ from storefront.errors import StoreUnavailableError
 from storefront.realtime.heads import AT_ONCE, HeadWatch
 from storefront.realtime.recent import Recent
 from storefront.realtime.stream import Stream
+from storefront.store.contract import Refused
 
 
 class SlowStore:
@@ -18,13 +19,15 @@ class SlowStore:
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.away = False
+        self.refuses: set[str] = set()
 
     async def heads(self, customers, *, now):  # noqa: ARG002 - the contract's
         self.asked.append(len(customers))
         await trio.sleep(0.05)
         if self.away:
             raise StoreUnavailableError("away")
-        return {customer: Position("e", 1) for customer in customers}
+        refused = Refused("unreachable", "gone")
+        return {each: refused if each in self.refuses else Position("e", 1) for each in customers}
 
 
 def open_stream(number: int) -> Stream:
@@ -60,6 +63,24 @@ async def test_thousands_at_once_are_asked_for_in_rounds_of_bounded_size(nursery
     await trio.sleep(1)
     assert store.asked == [AT_ONCE] * 3
     assert all(stream.behind for stream in streams)
+    nursery.cancel_scope.cancel()
+
+
+async def test_one_whose_head_cannot_be_told_is_looked_at_with_its_next_beat_and_holds_nobody(
+    nursery, autojump_clock
+):
+    store = SlowStore()
+    store.refuses = {"1"}
+    watch = HeadWatch(store, clock=lambda: 0, recent=Recent(window=300.0))
+    nursery.start_soon(watch.run)
+    streams = [open_stream(number) for number in range(3)]
+    watch.look_at(streams)
+    await trio.sleep(1)
+    assert [stream.behind for stream in streams] == [True, False, True]
+    store.refuses = set()
+    watch.look_at(streams[1:2])
+    await trio.sleep(1)
+    assert streams[1].behind
     nursery.cancel_scope.cancel()
 
 

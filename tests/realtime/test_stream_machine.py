@@ -86,8 +86,9 @@ class Write:
 class Tab:
     """One tab of a customer: what it knows is what stood in complete blocks."""
 
-    def __init__(self, play, customer):
+    def __init__(self, play, customer, *, sleeps):
         self.play = play
+        self.sleeps = sleeps  # and the fan-out writes for it
         self.log = play.log
         self.customer = customer
         self.last_id = ""
@@ -110,9 +111,15 @@ class Tab:
         """One connection, until it is left or ended."""
         body = EventStreamBody(
             Stream(self.customer, now=trio.current_time(), every=BEAT),
-            Visit(cursor=self.brought, returning=bool(self.last_id), was_slow=lambda: False),
+            Visit(
+                cursor=self.brought,
+                returning=bool(self.last_id),
+                was_slow=lambda: False,
+                at_once=self.take_at_once if self.sleeps else None,
+            ),
             hub=room.hub,
             heartbeat=room.heartbeat,
+            fan_out=room.fan_out,
             log=room.reader,
             pauses=Pauses(lambda low, high: (low + high) / 2),
         )
@@ -136,6 +143,15 @@ class Tab:
                 self.scope.cancel()
                 await trio.lowlevel.checkpoint()
             self.take(write, data)
+
+    def take_at_once(self, data):
+        """What the fan-out wrote, if the page reads just now."""
+        if not self.reading.is_set() or self.cut_after is not None:
+            return False
+        self.play.seen["at once"] += 1
+        head, now = len(self.log.all[self.customer]), trio.current_time()
+        self.take(Write(data, now, head, now, head), data)
+        return True
 
     async def leave(self):
         if self.scope is not None:
@@ -204,7 +220,11 @@ class Play:
     def __init__(self, seen):
         self.seen = seen
         self.log = Truth()
-        self.tabs = [Tab(self, who) for who in (ALICE, ALICE, BOB)]
+        self.tabs = [
+            Tab(self, ALICE, sleeps=True),
+            Tab(self, ALICE, sleeps=False),
+            Tab(self, BOB, sleeps=True),
+        ]
 
     async def run(self, steps):
         recent = Recent(window=WINDOW, room_each=TAIL + 6 * (ENTRY + 80))
@@ -348,4 +368,4 @@ def test_whatever_happens_a_tab_gets_all_of_its_log_in_order_and_once_or_is_told
         trio.run(Play(seen).run, steps, clock=MockClock(autojump_threshold=0))
 
     run()
-    assert set(seen) >= {"fresh", "resumed", "reset", "events", "up to date"}
+    assert set(seen) >= {"fresh", "resumed", "reset", "events", "at once", "up to date"}

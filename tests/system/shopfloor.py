@@ -6,6 +6,7 @@ The bodies are written out here, byte for byte as contracts.md has them, and not
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 import uuid
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import aiormq
+import httpx
 import jwt
 import trio
 
@@ -262,6 +264,16 @@ async def until_async(ask, expected, within: float = 10.0) -> None:
     with trio.fail_after(within):
         while (await ask()) != expected:
             await trio.sleep(0.05)
+
+
+async def metrics(url: str) -> dict[str, float]:
+    """What /metrics says now, by a sample's name with its labels."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(f"{url}/metrics")).text
+    return {
+        name: float(value)
+        for name, value in re.findall(r"^([a-z_]+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE)
+    }
 
 
 async def open_stream(url: str, customer: str = ALICE, cursor: str = "") -> SseClient:

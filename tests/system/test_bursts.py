@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from contextlib import AsyncExitStack
 
-import httpx
 import pytest
 import trio
 
@@ -51,15 +49,6 @@ async def open_stream(url: str, customer: str, **more) -> SseClient:
     assert await client.read_head() == 200
     await client.read_event("stream")
     return client
-
-
-async def metrics(url: str) -> dict[str, float]:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        text = (await client.get(f"{url}/metrics")).text
-    return {
-        name: float(value)
-        for name, value in re.findall(r"^([a-z_]+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE)
-    }
 
 
 async def read(client: SseClient, number: int) -> None:
@@ -114,7 +103,7 @@ async def test_a_burst_for_one_customer_ends_no_healthy_stream_and_every_event_a
                     while len(quick.sse.events) < EVENTS // 2:
                         await trio.sleep(0.05)
                 await read(late, EVENTS)
-        now = await metrics(service.url)
+        now = await shop.metrics(service.url)
         for client in (quick, other, late):
             assert told(client, "shipmentId") == [None, *shipments]
             assert client.ended is None

@@ -325,3 +325,16 @@ async def test_another_customers_id_in_the_query_is_403_and_no_stream(vhost, new
     ) as client:
         assert await client.read_head() == 403
         assert client.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_browser_that_leaves_while_nothing_happens_is_off_the_books_at_once(new_service):
+    """Its task sleeps and nobody reads for it: the connection itself has to say so."""
+    service = new_service(**shop.settings("amqp://127.0.0.1:9"))
+    await service.start()
+
+    async def open_now() -> float:
+        return (await shop.metrics(service.url))["storefront_streams"]
+
+    async with await open_stream(service.url, ALICE):
+        assert await open_now() == 1
+    await shop.until_async(open_now, 0.0, within=5)

@@ -5,7 +5,6 @@ their own.
 from __future__ import annotations
 
 import json
-import re
 import statistics
 import uuid
 from contextlib import AsyncExitStack
@@ -14,7 +13,6 @@ from functools import partial
 
 import h2.config
 import h2.connection
-import httpx
 import trio
 
 from tests.system import shopfloor as shop
@@ -114,15 +112,6 @@ def shipments(order: str, amount: int) -> list[tuple[bytes, dict]]:
     ]
 
 
-async def metrics(url: str) -> dict[str, float]:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        text = (await client.get(f"{url}/metrics")).text
-    return {
-        name: float(value)
-        for name, value in re.findall(r"^([a-z_]+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE)
-    }
-
-
 async def open_stream(url: str, customer: str, **more) -> SseClient:
     return await SseClient.connect(f"{url}/sse/storefront", headers=shop.bearer(customer), **more)
 
@@ -198,11 +187,11 @@ async def test_fifty_megabytes_at_browsers_that_do_not_read_hurt_nobody_else(vho
             ratios = [await neighbour.measure(400, 0.01) / before for _ in range(3)]
 
         with trio.fail_after(SEND_TIMEOUT + 10):
-            while (await metrics(service.url)).get(
+            while (await shop.metrics(service.url)).get(
                 'storefront_streams_ended_total{reason="slow"}', 0
             ) < NEVER + H2_NEVER:
                 await trio.sleep(0.2)
-        told = await metrics(service.url)
+        told = await shop.metrics(service.url)
         written_at = EVENTS * EVENT_BYTES * (NEVER + HARDLY + SLOWLY + H2_NEVER)
         assert written_at >= 50_000_000
         assert told["storefront_http_sends_blocked_total"] > 0
@@ -224,7 +213,7 @@ async def test_fifty_megabytes_at_browsers_that_do_not_read_hurt_nobody_else(vho
 
 
 async def streams(url: str) -> float:
-    return (await metrics(url))["storefront_streams"]
+    return (await shop.metrics(url))["storefront_streams"]
 
 
 async def test_sigterm_in_the_middle_of_it_ends_the_process_in_time_and_by_returning(
@@ -255,7 +244,7 @@ async def test_sigterm_in_the_middle_of_it_ends_the_process_in_time_and_by_retur
             lambda: shop.publish_in_order(vhost.tool, shipments(order, 600))
         )
         with trio.fail_after(10):
-            while (await metrics(service.url))["storefront_http_sends_blocked"] < 9:
+            while (await shop.metrics(service.url))["storefront_http_sends_blocked"] < 9:
                 await trio.sleep(0.1)
         asked = trio.current_time()
         assert await service.stop(within=2 + 5) == 0
