@@ -7,7 +7,7 @@ The rooms, in the direction in which they may name one another (left names right
                       ├→ messaging ─────────────────→ domain
                       ├→ store ─────────────────────→ domain
                       ├→ realtime ──────────────────→ domain      (web → realtime)
-                      ├→ serving, demo
+                      ├→ serving, demo, dashboard          (web → dashboard)
     everyone: errors, settings, telemetry
 
     domain      what the shop's words mean; pure
@@ -16,6 +16,7 @@ The rooms, in the direction in which they may name one another (left names right
     realtime    who listens, and how bytes reach them
     downstream  questions to the neighbouring services
     web         HTTP: who asks, and the answer's shape
+    dashboard   how all processes are, second by second
     serving     Hypercorn on our own socket, and what is corrected in it
     demo, ui    simulated neighbours and a page, for `storefront demo`
     queries     views, composed from several services

@@ -57,6 +57,7 @@ COMMON = frozenset(
 )  # everyone's, `domain` and `errors` excepted
 BUILDERS = frozenset(
     {"domain", "downstream", "queries", "messaging", "store", "realtime", "web", "serving", "demo"}
+    | {"dashboard"}
     | {"supervise", "process"}
 )
 ROOMS: dict[str, frozenset[str]] = {
@@ -73,7 +74,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "back_office": BUILDERS | COMMON | {"consumers", "readings"},
     "consumers": COMMON | {"messaging", "domain", "supervise"},
     "readings": COMMON | {"downstream", "realtime", "serving"},
-    "web": COMMON | {"queries", "downstream", "realtime", "domain"},
+    "web": COMMON | {"queries", "downstream", "realtime", "dashboard", "domain"},
+    "dashboard": COMMON,
     "queries": COMMON | {"downstream", "domain"},
     "downstream": COMMON | {"domain"},
     "messaging": COMMON | {"domain"},
@@ -95,6 +97,8 @@ SIDEWAYS: dict[tuple[str, str], str] = {
         "store.contract",
     ): "the promises and values of the log; no implementation comes with them"
     for room in ("messaging", "realtime", "queries", "web")
+} | {
+    ("store", "dashboard.board"): "the promise of the board and its one value; no task with them",
 }
 OWN_SETTINGS: dict[str, frozenset[str]] = {
     "web": frozenset({"AuthSettings", "StreamSettings"}),
@@ -119,6 +123,9 @@ PURE = (
     "downstream/backoff.py",
     "downstream/retries.py",
     "downstream/window.py",
+    "dashboard/reports.py",
+    "dashboard/merging.py",
+    "dashboard/pictures.py",
 )
 IMPURE_IMPORTS = frozenset(
     {

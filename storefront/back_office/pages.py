@@ -12,7 +12,7 @@ import trio
 from storefront.back_office.shop import Ports
 from storefront.downstream.services import Services, open_services
 from storefront.queries.caches import Caches, make_caches
-from storefront.queries.views import Direct, Views
+from storefront.queries.views import Views
 from storefront.readings import of_neighbours
 from storefront.settings import Settings, ViewSettings
 from storefront.telemetry.metrics import Reading
@@ -81,7 +81,9 @@ async def open_pages(settings: Settings, ports: Ports) -> AsyncIterator[Pages]:
                 settings.views,
                 clock=ports.clock,
                 product=caches.products.part,
-                unkept=shedding.keeper(Direct(settings.views.view_deadline)),
+                prices=caches.prices.parts if caches.prices else None,
+                stock=caches.stock.part if caches.stock else None,
+                unkept=shedding.keeper(caches.views.unkept),
             ),
             commands=Commands(neighbours, ports.store, clock=ports.clock),
             tokens=Tokens(settings.auth, clock=ports.clock),

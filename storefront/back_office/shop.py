@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 import trio
 
-from storefront.messaging.broker import Broker
+from storefront.dashboard.board import Board
+from storefront.dashboard.reports import Process
+from storefront.messaging.watched import Counting
 from storefront.queries.cache import Shelf
 from storefront.realtime.hub import Hub
 from storefront.realtime.pauses import Pauses
@@ -17,6 +19,8 @@ from storefront.store.contract import Store
 from storefront.telemetry.metrics import Metrics
 from storefront.web.app import App
 from storefront.web.parts import Page, Readiness
+
+NOBODY_IN_PARTICULAR = Process(name="", worker=0, version="", started_at=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +34,19 @@ class Ports:
         uniform: chance, for jitter.
         pages: further routes, of the demo.
         shelf: where views lie that were composed before; None for the memory of this process.
+        board: where the processes tell each other how they are; without one nothing is sampled, and
+            there is no dashboard.
+        me: which process this is.
     """
 
     store: Store
-    broker: Broker
+    broker: Counting
     clock: Callable[[], float] = time.time
     uniform: Callable[[float, float], float] = random.uniform
     pages: Sequence[Page] = ()
     shelf: Shelf | None = None
+    board: Board | None = None
+    me: Process = NOBODY_IN_PARTICULAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

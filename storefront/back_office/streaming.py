@@ -9,12 +9,14 @@ import trio
 
 from storefront.back_office.shop import Ports
 from storefront.readings import of_hub, of_replays
+from storefront.realtime.fan_out import FanOut
 from storefront.realtime.heads import HeadWatch
 from storefront.realtime.heartbeat import Heartbeat
 from storefront.realtime.hub import Hub
 from storefront.realtime.pauses import Pauses
 from storefront.realtime.recent import Recent
 from storefront.realtime.replay import LogReader
+from storefront.realtime.watch import StreamWatch
 from storefront.settings import Settings
 from storefront.store.contract import Store
 from storefront.telemetry.metrics import Reading
@@ -29,6 +31,7 @@ class Streaming:
     pauses: Pauses
     heads: HeadWatch
     heartbeat: Heartbeat
+    fan_out: FanOut
     replays: LogReader
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -36,8 +39,14 @@ class Streaming:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.store.follow, self.hub.publish, self.hub.lost)
             nursery.start_soon(self.heartbeat.run)
+            nursery.start_soon(self.fan_out.run)
             nursery.start_soon(self.heads.run)
             task_status.started()
+
+    async def count_states(self) -> None:
+        """Find out how the streams are."""
+        if self.hub.watch is not None:
+            await self.hub.watch.count_states(self.hub.streams())
 
     def readings(self) -> Iterable[Reading]:
         """For /metrics."""
@@ -54,6 +63,7 @@ def make_streaming(settings: Settings, ports: Ports) -> Streaming:
         max_per_customer=settings.streams.max_streams_per_customer,
         superseded_pause=pauses.superseded,
         recent=recent,
+        watch=StreamWatch(ports.clock),
     )
     heads = HeadWatch(ports.store, clock=ports.clock, recent=recent)
     return Streaming(
@@ -62,5 +72,6 @@ def make_streaming(settings: Settings, ports: Ports) -> Streaming:
         pauses=pauses,
         heads=heads,
         heartbeat=Heartbeat(heads.look_at),
+        fan_out=FanOut(),
         replays=LogReader(ports.store, clock=ports.clock, recent=recent),
     )

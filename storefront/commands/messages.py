@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -14,6 +15,7 @@ import trio
 from storefront.commands.environment import read_settings
 from storefront.commands.guid import Guid
 from storefront.errors import BrokerError, SettingsError
+from storefront.telemetry.tracing_export import exporting
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -39,7 +41,8 @@ def publish(kind: str, fields: tuple[str, ...], queue: str | None, **ids: str | 
         raise click.UsageError(str(exc)) from exc
     target = queue or consumers.usual_queue(settings.messaging, message.type)
     try:
-        trio.run(publishing.publish_once, url, target, message)
+        with exporting(os.environ):
+            trio.run(publishing.publish_once, url, target, message)
     except BrokerError as exc:
         raise click.ClickException(f"RabbitMQ: {exc}") from exc
     click.echo(f"{message.type} {message.message_id} -> {target}")

@@ -15,6 +15,7 @@ from storefront import process
 from storefront.commands.environment import configure, read_settings, variables
 from storefront.errors import SettingsError
 from storefront.settings import Settings
+from storefront.telemetry.tracing_export import exporting
 
 
 @click.command()
@@ -30,11 +31,14 @@ def serve(*, workers: int | None) -> None:
 
     settings = read_settings(workers=workers)
     service.check(settings)
-    with open_listening_socket(settings.serving.bind) as listening:
-        if settings.serving.workers > 1:
+    if settings.serving.workers > 1:
+        with open_listening_socket(settings.serving.bind) as listening:
             sys.exit(_run_workers(settings, listening))
+    # The port is free before the last spans are sent.
+    with exporting(os.environ), open_listening_socket(settings.serving.bind) as listening:
         run = partial(_serve, settings, listening)
-        sys.exit(process.run_process(run, drain=settings.serving.drain))
+        code = process.run_process(run, drain=settings.serving.drain)
+    sys.exit(code)
 
 
 @click.command(hidden=True)
@@ -68,7 +72,9 @@ def demo(*, pace: float, only_services: bool, host: str) -> None:
         run = partial(playground.run_services, settings, pace, host)
     else:
         run = partial(playground.run_demo, settings, pace)
-    sys.exit(process.run_process(run, drain=settings.serving.drain))
+    with exporting(os.environ):
+        code = process.run_process(run, drain=settings.serving.drain)
+    sys.exit(code)
 
 
 def _run_workers(settings: Settings, listening: socket.socket) -> int:
@@ -96,16 +102,18 @@ def _run_worker(number: int, listening: socket.socket, tell: process.Tell) -> in
 
     settings = read_settings()
     service.check(settings)
-    with bound_contextvars(worker=number), listening:
+    with bound_contextvars(worker=number), exporting(os.environ), listening:
         return process.run_process(
-            partial(_serve, settings, listening),
+            partial(_serve, settings, listening, worker=number),
             drain=settings.serving.drain,
             asked_again=process.stay_at_it,
             tell=tell,
         )
 
 
-async def _serve(settings: Settings, listening: socket.socket, stop: trio.Event) -> None:
+async def _serve(
+    settings: Settings, listening: socket.socket, stop: trio.Event, *, worker: int = 0
+) -> None:
     from storefront import service  # noqa: PLC0415 - as in `serve`
 
-    await service.serve(settings, listening, stop=stop)
+    await service.serve(settings, listening, stop=stop, worker=worker)

@@ -7,18 +7,26 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from storefront.errors import AuthenticationError, BadRequestError, ForbiddenError
+from storefront.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ForbiddenError,
+    KeysAwayError,
+    QueryShedError,
+    StorefrontError,
+    TooManyRequestsError,
+)
+from storefront.web.admin import admin_routes
+from storefront.web.browser_client import browser_client_routes
 from storefront.web.callers import await_key
 from storefront.web.commands import command_routes
+from storefront.web.exchange import StreamingApp
 from storefront.web.health import health_routes
-from storefront.web.keys_ring import KeysAwayError
 from storefront.web.openapi.routes import openapi_routes
 from storefront.web.origins import cors_headers, preflight_headers
 from storefront.web.parts import WebParts
-from storefront.web.problems import problem
-from storefront.web.rates import TooManyRequestsError
-from storefront.web.shedding import QueryShedError
-from storefront.web.sse import sse_routes
+from storefront.web.problems import TYPES, problem
+from storefront.web.sse import ROUTE, open_at_once, sse_routes
 from storefront.web.tickets_route import ticket_routes
 from storefront.web.views import view_routes
 
@@ -26,8 +34,8 @@ log = structlog.get_logger(__name__)
 
 # No request of ours has a body beyond a few fields.
 LONGEST_BODY = 64 * 1024
-# Seconds after which the keys that were not there may be.
-KEYS_PAUSE = 5
+# Seconds after which what is not there for now may be: keys, the log, a service.
+PAUSE = 5
 
 
 App = QuartTrio
@@ -35,19 +43,25 @@ App = QuartTrio
 
 def create_app(parts: WebParts) -> App:
     """The application over these parts."""
-    app = QuartTrio("storefront", static_folder=None)
+    app = StreamingApp("storefront", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY
+    app.take_short_way(ROUTE, lambda asked: open_at_once(asked, parts))
     app.register_blueprint(sse_routes(parts))
     if parts.tickets is not None:
         app.register_blueprint(ticket_routes(parts, parts.tickets))
     app.register_blueprint(health_routes(parts))
     app.register_blueprint(openapi_routes(parts.auth.cookie_name))
+    app.register_blueprint(browser_client_routes())
     if parts.views is not None:
         app.register_blueprint(view_routes(parts, parts.views))
     if parts.commands is not None:
         app.register_blueprint(command_routes(parts, parts.commands))
+    if parts.dashboard is not None:
+        app.register_blueprint(admin_routes(parts, parts.dashboard))
     for page in parts.pages:
         app.register_blueprint(page)
+    app.before_request(parts.durations.begin)
+    app.after_request(parts.durations.end)
     _answer_errors(app)
     _ask_to_come_back(app)
     _allow_origins(app, parts)
@@ -63,9 +77,7 @@ def _answer_errors(app: QuartTrio) -> None:
 
     @app.errorhandler(KeysAwayError)
     async def not_told(error: KeysAwayError) -> Response:
-        answer = problem(503, "not-available", str(error))
-        answer.headers["Retry-After"] = str(KEYS_PAUSE)
-        return answer
+        return problem(503, "not-available", str(error), retry_after=PAUSE)
 
     @app.errorhandler(ForbiddenError)
     async def not_allowed(error: ForbiddenError) -> Response:
@@ -83,10 +95,24 @@ def _answer_errors(app: QuartTrio) -> None:
             answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
+    @app.errorhandler(StorefrontError)
+    async def let_down(error: StorefrontError) -> Response:
+        # The words are for the log. What may be over soon is counted where it happened, and is no
+        # bug.
+        if error.problem == StorefrontError.problem:
+            return await failed(error)
+        status, _ = TYPES[error.problem]
+        return problem(status, error.problem, retry_after=PAUSE if status == 503 else None)
+
     @app.errorhandler(Exception)
     async def failed(error: Exception) -> Response:
-        log.error("request failed", path=request.path, exc_info=error)
+        log.error("request failed", route=_route(), exc_info=error)
         return problem(500, "failed")
+
+
+def _route() -> str:
+    # Not the path: there are ids in it, and whatever else a client wrote there.
+    return request.url_rule.rule if request.url_rule is not None else ""
 
 
 def _ask_to_come_back(app: QuartTrio) -> None:
@@ -117,6 +143,9 @@ def _allow_origins(app: QuartTrio, parts: WebParts) -> None:
     @app.after_request
     async def cors(response: Response) -> Response:
         told = cors_headers(request.headers.get("Origin"), parts.auth.cors_origins)
-        response.vary.add(told.pop("Vary"))
+        # By hand: Werkzeug's set of names costs as much as finding a view. Nobody else says it.
+        varies = response.headers.get("Vary")
+        if varies:
+            told["Vary"] = f"{varies}, {told['Vary']}"
         response.headers.update(told)
         return response

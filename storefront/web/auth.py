@@ -1,6 +1,6 @@
 """Who you are: a JWT to a Caller.
 
-The signature is PyJWT's business; what it leaves open (hazards H23) is checked here and in the two
+The signature is PyJWT's business; what it leaves open (hazards H23) is checked here and in the
 rooms beside: sizes before anything is decoded, numbers that are numbers, ids that are GUIDs, the
 algorithm as configured and never as the token wishes. The clock is ours, so that a test may hold
 it.
@@ -8,6 +8,7 @@ it.
     auth          this module: a token to a Caller, and whose data they get
     auth_form     the form of a token
     auth_claims   what its claims say
+    auth_memo     what was read before
     auth_minting  development tokens
 """
 
@@ -24,6 +25,7 @@ from storefront.errors import AuthenticationError, BadRequestError, ForbiddenErr
 from storefront.settings import AuthSettings
 from storefront.web.auth_claims import customer_of, moment, roles_of
 from storefront.web.auth_form import Head, check_form
+from storefront.web.auth_memo import Memo, Proof
 from storefront.web.auth_minting import mint
 from storefront.web.jwks import JwksSource
 from storefront.web.keys import Keys, one_key, public_algorithms
@@ -77,6 +79,7 @@ class Tokens:
         self._keys: Keys = self.ring or one_key(settings)
         self._settings = settings
         self._clock = clock
+        self._memo: Memo[Caller] = Memo()
 
     def read(self, token: str) -> Caller:
         """The caller a token proves.
@@ -86,7 +89,29 @@ class Tokens:
                 caller and hold nothing of the token.
             KeysAwayError: nobody can tell for now; only where the keys are fetched.
         """
-        claims = self._claims(token)
+        remembered = self._remembered(token)
+        if remembered is not None:
+            return remembered
+        head = self._head(token)
+        key = self._keys.find(head.key, head.algorithm)
+        caller = self._proved(self._claims(token, head, key))
+        proof = Proof(head=head, key=key, caller=caller, ends_at=caller.expires_at)
+        self._memo.keep(token, proof)
+        return caller
+
+    def _remembered(self, token: str) -> Caller | None:
+        proof = self._memo.find(token, self._clock())
+        if proof is None:
+            return None
+        try:
+            if self._keys.find(proof.head.key, proof.head.algorithm) is proof.key:
+                return proof.caller
+        except AuthenticationError:
+            self._memo.forget(token)
+            raise
+        return None
+
+    def _proved(self, claims: Mapping[str, Any]) -> Caller:
         expires_at = self._expiry(claims)
         roles = roles_of(claims)
         customer = customer_of(claims)
@@ -103,8 +128,9 @@ class Tokens:
         """Where the keys are fetched: wait a moment for the one this token names, if it is new."""
         if self.ring is None:
             return
+        proof = self._memo.find(token, self._clock())
         try:
-            head = self._head(token)
+            head = self._head(token) if proof is None else proof.head
         except AuthenticationError:
             return  # `read` will say so, and no key would mend it
         await self.ring.know(head.key)
@@ -120,9 +146,7 @@ class Tokens:
             raise AuthenticationError("the token cannot be verified")
         return head
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        head = self._head(token)
-        key = self._keys.find(head.key, head.algorithm)
+    def _claims(self, token: str, head: Head, key: Any) -> dict[str, Any]:
         try:
             return jwt.decode(
                 token,

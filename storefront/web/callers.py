@@ -10,15 +10,17 @@ from storefront.web.auth import Caller, Tokens
 from storefront.web.origins import cookie_may_speak
 
 
-def caller_of(request: Request, tokens: Tokens, auth: AuthSettings) -> Caller:
-    """Who asks.
+def caller_of(
+    request: Request, tokens: Tokens, auth: AuthSettings, *, cookie_name: str | None = None
+) -> Caller:
+    """Who asks; `cookie_name` where it is not the customers' cookie.
 
     Raises:
         AuthenticationError: nothing proves it.
         ForbiddenError: the cookie came from a page that is not ours.
         KeysAwayError: whether it is proved cannot be told for now.
     """
-    return tokens.read(_token_of(request, auth))
+    return tokens.read(_token_of(request, auth, cookie_name or auth.cookie_name))
 
 
 async def await_key(request: Request, tokens: Tokens, auth: AuthSettings) -> None:
@@ -27,13 +29,13 @@ async def await_key(request: Request, tokens: Tokens, auth: AuthSettings) -> Non
     Apart from `caller_of`, so that finding out who asks never waits.
     """
     try:
-        token = _token_of(request, auth)
+        token = _token_of(request, auth, auth.cookie_name)
     except (AuthenticationError, ForbiddenError):
         return  # whoever needs to know who asks will say so
     await tokens.know_key_of(token)
 
 
-def _token_of(request: Request, auth: AuthSettings) -> str:
+def _token_of(request: Request, auth: AuthSettings, cookie_name: str) -> str:
     header = request.headers.get("Authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")
@@ -42,7 +44,7 @@ def _token_of(request: Request, auth: AuthSettings) -> str:
         if scheme.lower() != "bearer" or not token:
             raise AuthenticationError("expected a bearer token")
         return token
-    cookie = request.cookies.get(auth.cookie_name)
+    cookie = request.cookies.get(cookie_name)
     if not cookie:
         raise AuthenticationError("no token was sent")
     if not cookie_may_speak(

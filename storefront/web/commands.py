@@ -16,7 +16,7 @@ from quart import Blueprint, Response
 
 from storefront.downstream import orders
 from storefront.downstream.identity import NewAddress
-from storefront.errors import DownstreamError, DownstreamRefusedError
+from storefront.errors import DownstreamError, DownstreamRefusedError, NoSuchThingError
 from storefront.web.command_bodies import (
     AddItem,
     CancelOrder,
@@ -30,7 +30,7 @@ from storefront.web.command_bodies import (
 )
 from storefront.web.command_outcomes import done, failed, missing
 from storefront.web.commanding import Commands
-from storefront.web.errands import Errand, NoSuchThingError, errand_of
+from storefront.web.errands import Errand, errand_of
 from storefront.web.parts import WebParts
 from storefront.web.problems import problem
 

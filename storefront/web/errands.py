@@ -17,7 +17,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId, canonical, customer_id
 from storefront.downstream.commands import PassedOn
-from storefront.errors import BadRequestError, ForbiddenError
+from storefront.errors import BadRequestError, ForbiddenError, NoSuchThingError
 from storefront.web.audit import audit
 from storefront.web.auth import Caller
 from storefront.web.callers import caller_of
@@ -33,10 +33,6 @@ T = TypeVar("T")
 BODY_PATIENCE = 10
 # A UUID has 36 characters, a hash 64; a service keeps them for a while.
 LONGEST_KEY = 255
-
-
-class NoSuchThingError(Exception):
-    """What the path names does not exist for this caller."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from quart import Blueprint, Response, request
 
 from storefront.telemetry.metrics import CONTENT_TYPE
 from storefront.web.parts import WebParts
+from storefront.web.problems import problem
 
 
 def health_routes(parts: WebParts) -> Blueprint:
@@ -31,7 +32,13 @@ def health_routes(parts: WebParts) -> Blueprint:
 
     @blueprint.get("/metrics")
     async def metrics() -> Response:
-        return Response(parts.metrics.exposition(), content_type=CONTENT_TYPE)
+        if parts.metrics_apart:
+            return problem(404, "http-404")
+        answer = Response(parts.metrics.exposition(), content_type=CONTENT_TYPE)
+        if parts.worker:
+            # Another one may answer next time: these are the numbers of this one.
+            answer.headers["Storefront-Worker"] = str(parts.worker)
+        return answer
 
     return blueprint
 

@@ -17,7 +17,7 @@ from typing import Any, Never
 import structlog
 import trio
 
-from storefront.errors import AuthenticationError, DownstreamError, StorefrontError
+from storefront.errors import AuthenticationError, DownstreamError, KeysAwayError
 from storefront.telemetry.metrics import Reading
 from storefront.web.keys_set import KeySet, read_key_set
 
@@ -37,15 +37,6 @@ FETCH_WITHIN = 5.0
 # that answers does so in a few hundredths. A fetch that takes longer delays nobody, and after one
 # that failed nobody waits at all.
 PATIENCE = 0.5
-
-
-class KeysAwayError(StorefrontError):
-    """Whether a token is good cannot be told for now; it may be. 503, and never 401, on which a
-    browser's EventSource would give up for good.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("who you are cannot be verified for now; try again")
 
 
 class KeyRing:

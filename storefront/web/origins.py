@@ -10,7 +10,14 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent"
+# What a page says to us beyond what any page may say to anybody (Fetch standard): who it is, what
+# it wants done once only, what it has already, and the trace that its question belongs to.
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Traceparent, "
+    "Tracestate"
+)
+# What it may read of our answers beyond what any page may.
+EXPOSED_HEADERS = "Cache-Status, ETag, Location, Retry-After, Server-Timing, Storefront-Meta"
 # Seconds a browser may remember a preflight's answer; Chromium caps it at two hours.
 PREFLIGHT_AGE = "600"
 
@@ -55,6 +62,7 @@ def cors_headers(origin: str | None, origins: Collection[str]) -> dict[str, str]
     if origin is not None and origin in origins:
         told["Access-Control-Allow-Origin"] = origin
         told["Access-Control-Allow-Credentials"] = "true"
+        told["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
     return told
 
 

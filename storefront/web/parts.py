@@ -9,7 +9,9 @@ from typing import Literal
 from quart import Blueprint
 from trio_util import AsyncValue
 
+from storefront.dashboard.sampler import Dashboard
 from storefront.queries.views import Views
+from storefront.realtime.fan_out import FanOut
 from storefront.realtime.heartbeat import Heartbeat
 from storefront.realtime.hub import Hub
 from storefront.realtime.pauses import Pauses
@@ -18,6 +20,7 @@ from storefront.settings import AuthSettings, StreamSettings
 from storefront.telemetry.metrics import Metrics
 from storefront.web.auth import Caller, Tokens
 from storefront.web.commanding import Commands
+from storefront.web.durations import Durations
 from storefront.web.tickets import TicketOffice
 
 # Further routes that the composition root hands in without having to know Quart.
@@ -49,6 +52,7 @@ class WebParts:
     tokens: Tokens
     hub: Hub
     heartbeat: Heartbeat
+    fan_out: FanOut
     log: LogReader
     pauses: Pauses
     metrics: Metrics
@@ -58,5 +62,10 @@ class WebParts:
     views: Views | None = None
     commands: Commands | None = None
     tickets: TicketOffice | None = None
+    dashboard: Dashboard | None = None
+    durations: Durations = field(default_factory=Durations)
+    # Whether /metrics have a port of their own, and are then answered nowhere else.
+    metrics_apart: bool = False
+    worker: int = 0
     # Counts a query or a command of theirs, or raises TooManyRequestsError.
     admit: Callable[[Caller], None] = lambda _: None

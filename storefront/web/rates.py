@@ -8,25 +8,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from math import ceil
 
-from storefront.errors import StorefrontError
+from storefront.errors import TooManyRequestsError
 
 # Seconds' worth of requests that may come at once: a page that opens in a dozen tabs is no flood.
 BURST = 10.0
 # Callers that are remembered, about 200 bytes each. Beyond it the one who was silent for longest is
 # forgotten, and begins with a full bucket: the bound costs memory, never somebody's request.
 MOST_CALLERS = 50_000
-
-
-class TooManyRequestsError(StorefrontError):
-    """The caller asks more than their share: 429.
-
-    Attributes:
-        retry_after: whole seconds after which one request is allowed again.
-    """
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("you ask more often than is allowed")
-        self.retry_after = retry_after
 
 
 @dataclass(slots=True)

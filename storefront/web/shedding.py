@@ -18,7 +18,7 @@ from typing import Literal
 import trio
 
 from storefront.domain.ids import CustomerId
-from storefront.errors import DownstreamOpenError
+from storefront.errors import QueryShedError
 from storefront.queries.rendering import Rendered, Served
 from storefront.queries.views import Compose, Keeper
 from storefront.telemetry.metrics import Reading
@@ -32,13 +32,6 @@ Reason = Literal["lag", "limit"]
 # Seconds after which a refused query may come back: apart from each other, or all who were refused
 # together would be too many together again.
 SOONEST, LATEST = 1.0, 5.0
-
-
-class QueryShedError(DownstreamOpenError):
-    """Nobody was asked, for the streams' sake, and nothing was kept: 503.
-
-    It is a failure of the composition to whoever keeps views, who then shows an old one.
-    """
 
 
 class Shedding:

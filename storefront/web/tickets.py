@@ -23,10 +23,10 @@ import msgspec
 import trio
 
 from storefront.domain.ids import CustomerId
-from storefront.errors import AuthenticationError
+from storefront.errors import AuthenticationError, TooManyRequestsError
 from storefront.telemetry.metrics import Reading
 from storefront.web.auth import Caller
-from storefront.web.rates import Rates, TooManyRequestsError
+from storefront.web.rates import Rates
 
 # Seconds from the answer to the connection; design.md, "Who you are".
 LIFE = 30.0

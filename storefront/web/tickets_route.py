@@ -6,11 +6,10 @@ import msgspec
 import structlog
 from quart import Blueprint, Response, request
 
-from storefront.errors import StoreUnavailableError
+from storefront.errors import StoreUnavailableError, TooManyRequestsError
 from storefront.web.callers import caller_of
 from storefront.web.parts import WebParts
 from storefront.web.problems import problem
-from storefront.web.rates import TooManyRequestsError
 from storefront.web.tickets import TicketOffice
 
 log = structlog.get_logger(__name__)

@@ -15,18 +15,23 @@ import structlog
 from quart import Blueprint, Request, Response, request
 
 from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId, canonical
-from storefront.errors import BadRequestError, DownstreamError, ForbiddenError
+from storefront.errors import (
+    BadRequestError,
+    DownstreamError,
+    ForbiddenError,
+    QueryShedError,
+)
 from storefront.queries.including import NOTHING, OF_LINES, OF_ORDERS, Included, included
 from storefront.queries.products import FIRST_PAGE, USUAL_SIZE, Page
 from storefront.queries.rendering import Served
 from storefront.queries.views import Views
+from storefront.telemetry import tracing
 from storefront.web.audit import audit
 from storefront.web.auth import Caller, whose
 from storefront.web.callers import caller_of
 from storefront.web.conditional import pause_after, respond, takes_json
 from storefront.web.parts import WebParts
 from storefront.web.problems import problem
-from storefront.web.shedding import QueryShedError
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +151,8 @@ class _Desk:
         if not takes_json(request):
             return problem(406, "not-acceptable", "views are application/json")
         try:
-            served = await ask(*args)
+            with tracing.span(f"view {getattr(ask, '__name__', '')}"):
+                served = await ask(*args)
         except QueryShedError:
             raise
         except DownstreamError as error:

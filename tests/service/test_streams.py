@@ -47,6 +47,28 @@ async def test_named_frames_are_given_to_those_who_ask_for_them(world, autojump_
         assert tab.blocks[-1].startswith("event: cart-updated\nid: ")
 
 
+async def test_a_stream_that_asks_for_pings_opens_with_one_and_beats_so_that_a_script_sees_it(
+    world, autojump_clock
+):
+    async with open_tab(world.app, world.token(), "/sse/storefront?pings=1") as tab:
+        await trio.sleep(61)
+        assert tab.blocks[-3:] == ['event: ping\ndata: {"everySeconds":30.0}'] * 3
+        # The opening's comes last: whoever hears it has been told where the stream stands.
+        assert [block.split("\n")[0] for block in tab.blocks[1:3]] == [
+            "event: stream",
+            tab.blocks[2],
+        ]
+        assert tab.times_of("event: ping") == [tab.came[0][0] + after for after in (0, 30, 60)]
+        assert ":ping" not in tab.blocks
+    # Back with the browser's own cursor, which a frame without an id would take away.
+    cursor = tab.blocks[2].removeprefix("id: ")
+    async with open_tab(
+        world.app, world.token(), "/sse/storefront?pings=1", Last_Event_ID=cursor
+    ) as tab:
+        assert tab.blocks[1] == f"id: {cursor}"
+        assert tab.blocks[-1].startswith("event: ping")
+
+
 async def test_an_event_reaches_every_tab_of_its_customer_and_no_one_elses(world, autojump_clock):
     async with (
         open_tab(world.app, world.token(ALICE)) as one,

@@ -183,7 +183,7 @@ async def test_a_redis_that_is_gone_costs_nobody_a_view_and_is_used_again_when_i
         await redis_server.stop()
         for _ in range(50):
             served, seconds = await measured(cache, service)
-            assert (served.freshness, served.forwarded) == ("live", "bypass")
+            assert (served.freshness, served.forwarded) == ("expired", "bypass")
             assert seconds < READ_WITHIN + LENIENCE
         assert service.calls == 51
         assert shelf.statistics().spared >= 40
@@ -207,7 +207,8 @@ async def test_a_redis_that_does_not_answer_is_waited_for_once_a_second_and_not_
         began, looks, slow = trio.current_time(), 0, 0
         while trio.current_time() - began < 2.5 * PAUSE:
             served, seconds = await measured(cache, service)
-            assert served.freshness == "live"
+            # Nobody can say whether an event came meanwhile.
+            assert served.freshness == "expired"
             looks, slow = looks + 1, slow + (seconds >= READ_WITHIN)
             await trio.sleep(0.01)
         # The exchanges that were under way, and one or two who found out that it still does not.

@@ -42,9 +42,16 @@ async def test_a_look_is_one_exchange_and_so_is_keeping(redis, store, shelf):
 
 
 async def test_a_view_that_is_too_large_is_not_kept(redis, store, shelf):
-    assert await shelf.keep(ALICE, "large", "", bytes(LARGEST + 1), 60.0) is None
+    assert await shelf.keep(ALICE, "large", "", bytes(LARGEST + 1), 60.0) == "too large"
     assert await shelf.look(ALICE, "large") == ("", None)
     assert shelf.statistics().too_large == 1
+
+
+async def test_of_a_view_that_is_too_large_it_is_told_whether_it_was_overtaken(redis, store, shelf):
+    old = await happens(store)
+    assert await shelf.keep(ALICE, "large", old, bytes(LARGEST + 1), 60.0) == "too large"
+    await happens(store, name="2")
+    assert await shelf.keep(ALICE, "large", old, bytes(LARGEST + 1), 60.0) == "overtaken"
 
 
 async def test_a_key_of_a_wrong_type_is_nothing_on_the_shelf_and_no_trouble_of_redis(
@@ -58,9 +65,9 @@ async def test_a_key_of_a_wrong_type_is_nothing_on_the_shelf_and_no_trouble_of_r
         redis_server.command("HSET", view_key(ALICE, "cart"), "a", "b")
         assert await shelf.look(ALICE, "cart") == (generation, None)
         # Keeping replaces whatever is there.
-        assert await shelf.keep(ALICE, "cart", generation, b"entry", 60.0) is True
+        assert await shelf.keep(ALICE, "cart", generation, b"entry", 60.0) == "kept"
         redis_server.command("SET", Keys.of(ALICE).numbering, "planted")
         assert await shelf.look(ALICE, "cart") == (None, None)
-        assert await shelf.keep(ALICE, "cart", generation, b"entry", 60.0) is None
+        assert await shelf.keep(ALICE, "cart", generation, b"entry", 60.0) == "unknown"
         assert shelf.statistics().odd == 3
         assert shelf.statistics().failures == 0

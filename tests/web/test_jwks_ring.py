@@ -11,8 +11,9 @@ from storefront.errors import (
     AuthenticationError,
     DownstreamNonsenseError,
     DownstreamUnavailableError,
+    KeysAwayError,
 )
-from storefront.web.keys_ring import FETCH_WITHIN, HOLD, PATIENCE, REFRESH, KeyRing, KeysAwayError
+from storefront.web.keys_ring import FETCH_WITHIN, HOLD, PATIENCE, REFRESH, KeyRing
 from tests.web.issuing import OTHER_RSA, P256, RSA, jwk, jwks
 
 GONE = DownstreamUnavailableError("keys", "ConnectError")

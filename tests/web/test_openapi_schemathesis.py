@@ -11,6 +11,7 @@ from string import Template
 import pytest
 import trio
 
+from storefront.dashboard.board import Alone
 from storefront.serving import Drain, serve_http
 from storefront.web.openapi.operations import OPERATIONS
 from tests.service import market
@@ -31,7 +32,7 @@ async def serve(app, sock):
 async def shop(monkeypatch):
     monkeypatch.setattr(market, "serve", serve)
     monkeypatch.setattr(market, "BUDGET", PATIENCE)
-    async with open_market(views=UNHURRIED) as opened:
+    async with open_market(views=UNHURRIED, board=Alone()) as opened:
         opened.shop.readiness.phase.value = "ready"
         yield opened
 
@@ -62,8 +63,8 @@ async def test_the_service_answers_what_its_document_says(shop, tmp_path):
     )
     said = ran.stdout.decode()
     assert ran.returncode == 0, said
-    # It would also be content with nothing to do. The stream is left out, and the document is read once, first.
-    assert f"Tested: {described() - 2}\n" in said, said
+    # It would also be content with nothing to do. The streams are left out, and the document is read once, first.
+    assert f"Tested: {described() - 3}\n" in said, said
 
 
 def described() -> int:

@@ -97,6 +97,7 @@ def test_a_page_of_ours_reads_answers_with_its_credentials():
             "Vary": "Origin",
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Allow-Credentials": "true",
+            "Access-Control-Expose-Headers": "Cache-Status, ETag, Location, Retry-After, Server-Timing, Storefront-Meta",
         }
 
 
@@ -122,7 +123,13 @@ def test_with_no_page_of_ours_nobody_reads():
 
 def test_a_preflight_names_what_the_browser_client_sends():
     told = preflight_headers()
-    assert {"Authorization", "Last-Event-ID", "Content-Type"} <= set(
-        told["Access-Control-Allow-Headers"].split(", ")
-    )
+    assert set(told["Access-Control-Allow-Headers"].split(", ")) == {
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-None-Match",
+        "Last-Event-ID",
+        "Traceparent",
+        "Tracestate",
+    }
     assert "*" not in "".join(told.values())

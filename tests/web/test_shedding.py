@@ -6,12 +6,12 @@ import pytest
 import trio
 
 from storefront.domain.ids import CustomerId
-from storefront.errors import DownstreamError
+from storefront.errors import DownstreamError, QueryShedError, TooManyRequestsError
 from storefront.queries.rendering import Rendered, Served
 from storefront.web.auth import Caller
 from storefront.web.loop_lag import EVERY, WATCH, LoopLag
-from storefront.web.rates import BURST, Rates, TooManyRequestsError
-from storefront.web.shedding import LATEST, SOONEST, QueryShedError, Shedding
+from storefront.web.rates import BURST, Rates
+from storefront.web.shedding import LATEST, SOONEST, Shedding
 
 ALICE = CustomerId("11111111-1111-1111-1111-111111111111")
 BOB = CustomerId("22222222-2222-2222-2222-222222222222")
@@ -50,7 +50,7 @@ def shedding(*, most: int = 2, per_second: float = 5, high: bool = False) -> She
     return Shedding(LoopLag(LIMIT), Rates(per_second), most=most, uniform=chance)
 
 
-def measured(shedding: Shedding) -> dict[str, float]:
+def measured(shedding: Shedding) -> dict[str, object]:
     return {
         name.removeprefix("storefront_") + "".join(labels.values()): value
         for name, _, labels, value in shedding.readings()

@@ -9,10 +9,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storefront.errors import AuthenticationError
+from storefront.errors import AuthenticationError, TooManyRequestsError
 from storefront.store.memory import MemoryStore
 from storefront.web.auth import Caller
-from storefront.web.rates import TooManyRequestsError
 from storefront.web.tickets import LIFE, TicketOffice, read_ticket
 from tests.web.signing import ALICE, BOB, NOW
 

@@ -66,7 +66,7 @@ def views() -> FakeViews:
 
 @pytest.fixture
 def ask(views):
-    rooms = dict.fromkeys(("hub", "heartbeat", "log", "pauses", "metrics", "readiness"))
+    rooms = dict.fromkeys(("hub", "heartbeat", "fan_out", "log", "pauses", "metrics", "readiness"))
     parts = WebParts(
         auth=AuthSettings(jwt_secret=SECRET, cors_origins=("http://localhost:5238",)),
         streams=StreamSettings(),

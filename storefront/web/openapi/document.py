@@ -30,6 +30,7 @@ _TAGS = {
     "stream": "What changes, as it happens.",
     "views": "What there is to see, from the services or, where they fail, from the cache.",
     "commands": "What a customer does; passed on to the services, and never twice.",
+    "staff": "For those who look after the shop: the dashboard, and one customer at a time.",
     "service": "For orchestrators, Prometheus and people.",
 }
 

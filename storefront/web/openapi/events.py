@@ -40,6 +40,12 @@ class Busy(_Frame, frozen=True, kw_only=True):
     reason: str
 
 
+class Ping(_Frame, frozen=True, kw_only=True):
+    """`event: ping`, where `?pings=1` asked for it: after the opening, then that often."""
+
+    every_seconds: float
+
+
 class Nothing(_Frame, frozen=True, kw_only=True):
     """A frame whose name says it all, before a clean end."""
 
@@ -52,6 +58,7 @@ CONTROL_FRAMES: dict[str, type[msgspec.Struct]] = {
     "shutdown": Nothing,
     "superseded": Nothing,
     "busy": Busy,
+    "ping": Ping,
 }
 
 BUSINESS_EVENT = StorefrontEvent

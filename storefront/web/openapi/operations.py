@@ -4,10 +4,11 @@ route.
 
 from __future__ import annotations
 
+from storefront.web.openapi.admin import ADMIN
 from storefront.web.openapi.commands import COMMANDS
 from storefront.web.openapi.describing import Operation
 from storefront.web.openapi.service import SERVICE
 from storefront.web.openapi.stream import STREAM
 from storefront.web.openapi.views import VIEWS
 
-OPERATIONS: tuple[Operation, ...] = (*STREAM, *VIEWS, *COMMANDS, *SERVICE)
+OPERATIONS: tuple[Operation, ...] = (*STREAM, *VIEWS, *COMMANDS, *ADMIN, *SERVICE)

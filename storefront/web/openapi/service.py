@@ -98,4 +98,38 @@ SERVICE = (
         answers=(Answer(status=200, words="CSS.", media="text/css", schema={"type": "string"}),),
         public=True,
     ),
+    Operation(
+        method="get",
+        paths=("/storefront-client.js",),
+        name="browserClient",
+        summary="The browser client, an ES module",
+        tag="service",
+        answers=(
+            Answer(
+                status=200,
+                words="The module.",
+                media="text/javascript",
+                schema={"type": "string"},
+                headers=("Cache-Control",),
+            ),
+        ),
+        public=True,
+    ),
+    Operation(
+        method="get",
+        paths=("/storefront-client.d.ts",),
+        name="browserClientTypes",
+        summary="Its types, for TypeScript",
+        tag="service",
+        answers=(
+            Answer(
+                status=200,
+                words="The declarations.",
+                media="text/plain",
+                schema={"type": "string"},
+                headers=("Cache-Control",),
+            ),
+        ),
+        public=True,
+    ),
 )

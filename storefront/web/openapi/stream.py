@@ -56,6 +56,11 @@ _STREAM_PARAMETERS = (
         words="`1`: business events get an `event:` line with their `eventType` as well.",
         schema={"type": "string", "enum": ["0", "1"]},
     ),
+    Parameter(
+        name="pings",
+        words="`1`: each beat is a frame named `ping`, which a script can see, instead of `:ping`.",
+        schema={"type": "string", "enum": ["0", "1"]},
+    ),
 )
 
 STREAM = (
