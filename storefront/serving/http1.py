@@ -15,7 +15,7 @@ from typing import Any
 
 import h11
 import trio
-from hypercorn.events import Closed, Updated
+from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, EndBody, Request, Response
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
@@ -29,6 +29,8 @@ from storefront.serving.watch import ServingWatch
 PREFACE = (b"PRI", b"*", b"2.0")
 # Writes all of it without waiting, or nothing, and says which.
 WriteNow = Callable[[bytes], bool]
+# Bytes of a body's first piece that are copied to go with the head.
+_JOINED = 64 * 1024
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
@@ -52,6 +54,7 @@ class Http1Protocol(H11Protocol):
         self._watch = watch
         self._write_now = write_now
         self._chunked = False  # the answer in hand is
+        self._head = b""  # of the answer in hand, until there is a body to go with it
         # Reader and recycler both look for the next request; events must be handled in their order.
         self._handling = trio.Lock()
 
@@ -86,7 +89,37 @@ class Http1Protocol(H11Protocol):
             or not (self._chunked and data)
         ):
             return False
-        return write_now(b"%x\r\n%b\r\n" % (len(data), data))
+        written = write_now(b"%b%x\r\n%b\r\n" % (self._head, len(data), data))
+        if written:
+            self._head = b""
+        return written
+
+    async def _send_h11_event(self, event: h11.Event) -> None:
+        """Encode and write; the head of an answer with what follows it.
+
+        As ASGI has it: an answer begins with the first message of its body. It is one system call
+        instead of two, and one packet.
+        """
+        if isinstance(event, h11.Response):
+            self._head = self._encoded(event)
+            return
+        data = self._encoded(event)
+        if self._head:
+            head, self._head = self._head, b""
+            if len(data) > _JOINED:
+                await self.send(RawData(data=head))
+            else:
+                data = head + data
+        if data:
+            await self.send(RawData(data=data))
+
+    def _encoded(self, event: h11.Event) -> bytes:
+        try:
+            return self.connection.send(event) or b""
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR:
+                raise
+            return b""
 
     async def _handle_events(self) -> None:
         async with self._handling:

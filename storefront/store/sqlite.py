@@ -102,7 +102,7 @@ class SqliteStore(Followed):
         return await self._read(partial(self._reader.facts, customer, now=now))
 
     async def generation(self, customer: CustomerId) -> str:
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         return self._generations.of(customer)
 
     async def renew_generation(self, customer: CustomerId, *, now: float) -> str:

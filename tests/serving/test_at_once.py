@@ -205,3 +205,27 @@ def test_who_asks_after_the_browser_left_is_told_at_once():
     connection.when_left(lambda: told.append(1))
     connection.leave()
     assert told == [1]
+
+
+async def test_the_head_goes_out_with_the_first_piece_of_the_body_and_not_before(app):
+    async with open_house(app) as house:
+        client = await house.http1()
+        await client.ask()
+        _, body, over, _, _ = await asked(app)
+        with trio.move_on_after(0.1):
+            await client.stream.receive_some(1)
+            raise AssertionError("a head without a body")
+        await body(b"first")
+        assert b"\r\n\r\n5\r\nfirst\r\n" in await client.stream.receive_some(65536)
+        await body(b"", more=False)
+        over.set()
+
+
+async def test_a_head_without_any_body_goes_out_all_the_same(app):
+    async with open_house(app) as house:
+        client = await house.http1()
+        await client.ask(method="HEAD")
+        _, body, over, _, _ = await asked(app)
+        await body(b"", more=False)
+        over.set()
+        assert (await client.read_until(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
