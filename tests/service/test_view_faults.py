@@ -30,6 +30,7 @@ TRIES = 4
 BUSY = 0.1
 # Shops at the same time: two processors have to carry them, and half of their time is waiting.
 AT_ONCE = 4
+PRIMED_WITHIN = 20
 OTHER = "0000dead-0000-4000-8000-000000000000"
 HOUR = "retry-after: 3600\r\n"
 
@@ -175,8 +176,10 @@ class Case:
         async with self._shop(cache_fresh=0.001) as (port, door):
             door.fault = turnstile.well
             await door.open()
-            for answer in (await self._ask_all(port, owned)).values():
-                assert answer.status == 200, (self.service, answer)
+            with trio.fail_after(PRIMED_WITHIN):
+                # A machine that has no time just now has none for the deadline either: not the question here.
+                while {a.status for a in (await self._ask_all(port, owned)).values()} != {200}:
+                    pass
             await self._break(door)
             return await self._ask_all(port, owned)
 

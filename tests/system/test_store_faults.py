@@ -396,7 +396,7 @@ def impatient_rabbit(rabbit):
     rabbit.evaluate(change("channel_tick_interval", 200))  # how often a channel looks
     yield
     rabbit.evaluate(change("consumer_timeout", 1_800_000))
-    rabbit.evaluate("application:unset_env(rabbit, channel_tick_interval).")
+    rabbit.evaluate(change("channel_tick_interval", 60_000))  # without one no channel can be opened
 
 
 async def test_a_key_that_stays_refused_costs_no_channel_for_the_time_its_messages_are_not_acknowledged(
