@@ -26,12 +26,13 @@ STARTABLE = $$(grep -rhPzo --include='*.py' 'async def \K\w+(?=\((?:(?!def )[\s\
   | tr '\0' '\n' | sort -u | paste -sd ,)
 ASYNC_RULES = $(BIN)/flake8-async --startable-in-context-manager=$(STARTABLE) --disable
 
-# Real sockets, real files and runs of pytest itself: a minute together, and in `make test`.
-SLOW_TESTS := tests/serving tests/store tests/test_conftest.py
+# Real sockets, real files, whole services and runs of pytest itself: minutes together, and in `make test`.
+SLOW_TESTS := tests/bench tests/downstream tests/service tests/serving tests/store tests/test_conftest.py \
+  tests/web/test_openapi_schemathesis.py
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run serve test check ledger bench lock clean install-servers
+.PHONY: help run serve test check ledger outage bench lock clean install-servers
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1	\2/p' Makefile
@@ -51,6 +52,9 @@ ledger: $(TESTABLE) install-servers ## nothing lost, nothing twice: 20,000 messa
 	STOREFRONT_TEST_LEDGER=whole STOREFRONT_TEST_KILLS=200 $(BIN)/python -m pytest -s -v -o faulthandler_timeout=900 \
 	  tests/ledger tests/system/ledger \
 	  tests/store/test_sqlite_processes.py::test_what_was_acknowledged_before_a_sigkill_is_in_the_log
+
+outage: $(TESTABLE) ## each service away for a minute and back, seen from the views: no server needed
+	STOREFRONT_TEST_OUTAGE=60 $(BIN)/python -m pytest -s -v -o faulthandler_timeout=900 tests/service/test_view_outages.py
 
 check: $(TESTABLE) ## linters, types, the building's rules and the fast tests: no server needed
 	$(BIN)/ruff check

@@ -26,7 +26,7 @@ def admin_door(mint_staff: MintStaff, *, cookie_name: str, secure: bool) -> Blue
     blueprint = Blueprint("demo_admin", __name__)
 
     @blueprint.get("/demo/admin")
-    async def enter() -> Response:
+    async def enter() -> Response:  # noqa: ASYNC124 - Quart would run another in a thread
         answer = redirect("/admin", 303)
         answer.set_cookie(
             cookie_name, mint_staff(), path="/", httponly=True, samesite="Strict", secure=secure

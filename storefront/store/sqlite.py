@@ -183,7 +183,7 @@ async def open_sqlite_store(
     store = SqliteStore(ledger, reader, path)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(store.commits.run)
+            nursery.start_soon(store.commits.run)  # noqa: ASYNC113 - what is asked before it runs waits
             try:
                 yield store
             finally:
