@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -20,6 +20,9 @@ from storefront.back_office import Shop, run_back_office
 from storefront.messaging.memory import MemoryBroker
 from storefront.settings import ServicesSettings, ViewSettings
 from tests.service.market import Market, serve
+
+# Seconds: a loop that works is late by less all the time.
+STALL = 0.01
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,27 @@ async def ask(port: int, path: str, token: str) -> Answer:
 
 @dataclass
 class Lag:
-    """How late the loop was at worst, in seconds: beyond any deadline, and no deadline's fault."""
+    """How late the loop was at worst, in seconds: beyond any deadline, and no deadline's fault.
+
+    Attributes:
+        stalls: from when to when nobody ran who should have.
+    """
 
     worst: float = 0.0
+    stalls: list[tuple[float, float]] = field(default_factory=list, repr=False)
 
     async def watch(self) -> None:
         while True:
-            began = trio.current_time()
-            await trio.sleep(0.005)
-            self.worst = max(self.worst, trio.current_time() - began - 0.005)
+            due = trio.current_time() + 0.005
+            await trio.sleep_until(due)
+            now = trio.current_time()
+            self.worst = max(self.worst, now - due)
+            if now - due >= STALL:
+                self.stalls.append((due, now))
+
+    def within(self, began: float, until: float) -> float:
+        """Seconds of that time for which the loop was late."""
+        return sum(max(0.0, min(to, until) - max(at, began)) for at, to in self.stalls)
 
 
 @asynccontextmanager

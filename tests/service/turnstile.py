@@ -116,15 +116,19 @@ class Turnstile:
     answered: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # Bound and not listening: whoever comes is refused, and the port is nobody else's meanwhile.
-        self._sock = socket.socket()
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._sock.bind(("127.0.0.1", 0))
-        self._port = self._sock.getsockname()[1]
+        self._port = 0
+        self._bind()
         self._scope: trio.CancelScope | None = None
         self._closed = trio.Event()
         there = urlsplit(self.url)
         self._upstream = (there.hostname or "", there.port or 0)
+
+    def _bind(self) -> None:
+        # Bound and not listening: whoever comes is refused, and the port is nobody else's meanwhile.
+        self._sock = socket.socket()
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._sock.bind(("127.0.0.1", self._port))
+        self._port = self._sock.getsockname()[1]
 
     @property
     def address(self) -> str:
@@ -133,9 +137,7 @@ class Turnstile:
     async def run(self, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
         """Open until it is closed or cancelled."""
         if self._sock.fileno() < 0:
-            self._sock = socket.socket()
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._sock.bind(("127.0.0.1", self._port))
+            self._bind()
         self._sock.listen(128)
         self._closed = trio.Event()
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._sock))
@@ -145,6 +147,8 @@ class Turnstile:
                 await trio.serve_listeners(self._pass, [listener])
         finally:
             listener.socket.close()
+            if self._scope is not None and self._scope.cancel_called:
+                self._bind()
             self._closed.set()
 
     async def close(self) -> None:
