@@ -7,6 +7,7 @@ here make one.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID
 
@@ -21,6 +22,8 @@ ReturnId = NewType("ReturnId", str)
 NOBODY = CustomerId("00000000-0000-0000-0000-000000000000")
 
 
+# Whoever is here asks again and again, with the same ids.
+@lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
     """The canonical spelling of a dashed GUID in any case.
 

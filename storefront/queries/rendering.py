@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal, TypeVar
 from zlib import crc32
@@ -164,7 +165,7 @@ def told(served: Served, *, now: float) -> Meta:
     return Meta(
         freshness=served.freshness,
         complete=rendered.complete,
-        as_of=datetime.fromtimestamp(rendered.as_of, UTC).isoformat(),
+        as_of=_spelled(rendered.as_of),
         stream_position=rendered.stream_position,
         sources={
             # A clock that was set back makes nothing younger than now.
@@ -172,6 +173,12 @@ def told(served: Served, *, now: float) -> Meta:
             for name, (state, before) in rendered.sources.items()
         },
     )
+
+
+@lru_cache(maxsize=1024)
+def _spelled(moment: float) -> str:
+    """A time since 1970 as ISO 8601; of a kept view it is asked for again and again."""
+    return datetime.fromtimestamp(moment, UTC).isoformat()
 
 
 def body_of(served: Served, *, now: float) -> bytes:

@@ -22,8 +22,6 @@ from storefront.queries.rendering import Served, body_of, header_of
 
 JSON = "application/json"
 META = "Storefront-Meta"
-# Beyond what a page of another origin may read anyway (Fetch standard).
-EXPOSED = f"ETag, Cache-Status, Retry-After, {META}"
 
 # Who asks decides what is answered, and a browser's cache outlives a sign-out. A listing is
 # everybody's.
@@ -59,7 +57,6 @@ def respond(asked: Request, served: Served, *, now: float, public: bool = False)
     headers = {
         "ETag": served.etag,
         "Cache-Status": cache_status(served),
-        "Access-Control-Expose-Headers": EXPOSED,
         **(_PUBLIC if public else _PRIVATE),
     }
     if served.rendered.body.startswith(b"["):

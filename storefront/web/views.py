@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple
 
 import structlog
-from quart import Blueprint, Request, Response, request
+from quart import Blueprint, Request, Response
+from quart.globals import request_ctx
 
 from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId, canonical
 from storefront.errors import (
@@ -72,7 +73,7 @@ def view_routes(parts: WebParts, views: Views) -> Blueprint:
     @blueprint.get("/api/orders")
     @blueprint.get("/api/storefront/orders")
     async def history() -> Response:
-        customer = desk.customer(_one(request, "customerId"), "history")
+        customer = desk.customer(_one(_asked(), "customerId"), "history")
         desk.depth(NOTHING)
         return await desk.show(views.history, customer)
 
@@ -80,7 +81,7 @@ def view_routes(parts: WebParts, views: Views) -> Blueprint:
     @blueprint.get("/api/storefront/products")
     async def products() -> Response:
         desk.depth(NOTHING)
-        return await desk.show(views.listing, _page(request), public=True)
+        return await desk.show(views.listing, _page(_asked()), public=True)
 
     return blueprint
 
@@ -111,7 +112,8 @@ class _Desk:
 
     def depth(self, offered: Included) -> Included:
         """What `?include=` asks for."""
-        return included(request.args.getlist("include"), offered)
+        asked = _asked()
+        return included(asked.args.getlist("include"), offered) if asked.query_string else NOTHING
 
     async def show_by_id(
         self,
@@ -148,7 +150,8 @@ class _Desk:
         settled: Callable[[CustomerId | None, bool], None] | None = None,
     ) -> Response:
         """What a question comes to; `settled` is told whose it is, and whether it is shown."""
-        if not takes_json(request):
+        asked = _asked()
+        if not takes_json(asked):
             return problem(406, "not-acceptable", "views are application/json")
         try:
             with tracing.span(f"view {getattr(ask, '__name__', '')}"):
@@ -162,12 +165,17 @@ class _Desk:
             settled(found.owner, found.found)
         if not found.found:
             return _not_found()
-        return respond(request, served, now=self._parts.clock(), public=public)
+        return respond(asked, served, now=self._parts.clock(), public=public)
 
     def _caller(self) -> Caller:
-        caller = caller_of(request, self._parts.tokens, self._parts.auth)
+        caller = caller_of(_asked(), self._parts.tokens, self._parts.auth)
         self._parts.admit(caller)
         return caller
+
+
+def _asked() -> Request:
+    """The request itself: each look through Quart's `request` is a search for it."""
+    return request_ctx.request
 
 
 def _audit(caller: Caller, view: str, customer: str | None, outcome: str) -> None:

@@ -164,6 +164,11 @@ class Street:
             await one.leave(self.nursery)
         return trio.current_time()
 
+    async def all_have_opened(self, times: int) -> None:
+        with trio.fail_after(PATIENT):
+            while any(c["opened_total"] < times for c in (await self.counted()).values()):
+                await trio.sleep(0.2)
+
     async def all_are_gone(self) -> dict[str, dict[str, float]]:
         """Break off with whoever is inside a silent one; then what is counted, each probe of before being over."""
         for one in self.watched:
@@ -309,6 +314,8 @@ async def test_services_are_away_for_a_minute_and_used_again_within_one_open_per
         began = await street.counted()
         away = await street.all_leave()
         await trio.sleep(MINUTE)
+        # On a machine that is busy with something else few have asked: it is as long as it takes to be noticed.
+        await street.all_have_opened(3 if MINUTE >= 60 else 1)
         before = await street.all_are_gone()
         for one in street.watched:
             slow = turnstile.well if one.service in SHARED else turnstile.late(SLOWLY)
@@ -327,7 +334,6 @@ async def test_services_are_away_for_a_minute_and_used_again_within_one_open_per
         assert street.dishonest(one, said) == [], one.service
         first, last = began[one.service], before[one.service]
         assert last["closed"] == 0, (one.service, last)
-        assert last["opened_total"] >= (3 if MINUTE >= 60 else 1), (one.service, last)
         # So many as open it, those who were inside when it did, and then the probes alone.
         asked = sum(last[end] - first[end] for end in ("failed", "unconnected"))
         assert asked <= CALLS + ATTEMPT / EVERY + 8 + PROBES * last["opened_total"], (
