@@ -2,9 +2,9 @@
 
 An announcement may be lost, and the last one is noticed by nobody: no gap follows it. So with each
 beat of a stream, and when it opened on what this process remembers, the head of its customer is
-read, and a stream that was offered less than the head looks into the log. Streams whose beats come
-while the store is busy are read together in the next round trip, so none is passed over however
-many there are. Nothing waits longer than one beat.
+read, and a stream that was offered less than the head looks into the log. Beats that come while the
+store is busy, and for a moment after, are read together in the next round trip, so none is passed
+over however many there are. Nothing waits longer than one beat, or where many do, that moment more.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 # Streams compared in one round trip; a store answers for as many within some milliseconds, and
 # other questions come in between.
 AT_ONCE = 500
+# Seconds after an answer for which beats are gathered. Thousands of streams beat one by one, and a
+# question for each was most of what they cost while nothing happened.
+GATHERED = 0.25
 
 
 class HeadWatch:
@@ -59,6 +62,7 @@ class HeadWatch:
                 for stream in together:
                     del self._waiting[stream]
                 await self._compare(together)
+            await trio.sleep(GATHERED)
 
     async def _compare(self, streams: Collection[Stream]) -> None:
         try:
