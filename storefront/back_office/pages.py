@@ -84,6 +84,8 @@ async def open_pages(settings: Settings, ports: Ports) -> AsyncIterator[Pages]:
                 prices=caches.prices.parts if caches.prices else None,
                 stock=caches.stock.part if caches.stock else None,
                 unkept=shedding.keeper(caches.views.unkept),
+                # In Redis a view that is not there would be looked for twice.
+                fresh=caches.views.fresh if ports.shelf is None else None,
             ),
             commands=Commands(neighbours, ports.store, clock=ports.clock),
             tokens=Tokens(settings.auth, clock=ports.clock),

@@ -35,6 +35,9 @@ from storefront.telemetry.metrics import Reading
 Compose = Callable[[float], Awaitable[Rendered]]
 
 
+AskFresh = Callable[[CustomerId, str], Awaitable[Served | None]]
+
+
 class Keeper(Protocol):
     """Whoever keeps views for a while (queries/cache.py)."""
 
@@ -78,6 +81,7 @@ class Views:
         prices: likewise, and Pricing, where it is configured.
         stock: likewise, and Inventory.
         unkept: whoever has views composed that are not kept; without, they are.
+        fresh: a view of a customer's by its key, if it lies fresh in this very process.
     """
 
     def __init__(
@@ -92,8 +96,10 @@ class Views:
         prices: AskPrices | None = None,
         stock: AskStock | None = None,
         unkept: Keeper | None = None,
+        fresh: AskFresh | None = None,
     ) -> None:
         self._keeper = keeper
+        self._fresh = fresh
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._unkept = unkept or Direct(settings.view_deadline)
         self._settings = settings
@@ -127,6 +133,13 @@ class Views:
         """
         compose = partial(self._carts.of_customer, customer, include)
         return await self._served(customer, "cart", include, compose)
+
+    async def fresh_cart(self, customer: CustomerId) -> Served | None:
+        """A customer's own cart, if that is known without asking anybody, and fresh."""
+        served = None if self._fresh is None else await self._fresh(customer, "cart")
+        if served is not None:
+            self._outcomes["cart", _outcome(served)] += 1
+        return served
 
     async def cart_by_id(
         self, cart: CartId, reader: CustomerId | None, include: Included = NOTHING

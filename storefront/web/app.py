@@ -20,15 +20,15 @@ from storefront.web.admin import admin_routes
 from storefront.web.browser_client import browser_client_routes
 from storefront.web.callers import await_key
 from storefront.web.commands import command_routes
-from storefront.web.exchange import StreamingApp
+from storefront.web.exchange import ShortApp
 from storefront.web.health import health_routes
 from storefront.web.openapi.routes import openapi_routes
 from storefront.web.origins import cors_headers, preflight_headers
 from storefront.web.parts import WebParts
 from storefront.web.problems import TYPES, problem
-from storefront.web.sse import ROUTE, open_at_once, sse_routes
+from storefront.web.sse import short_stream, sse_routes
 from storefront.web.tickets_route import ticket_routes
-from storefront.web.views import view_routes
+from storefront.web.views import short_cart, view_routes
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +43,9 @@ App = QuartTrio
 
 def create_app(parts: WebParts) -> App:
     """The application over these parts."""
-    app = StreamingApp("storefront", static_folder=None)
+    app = ShortApp("storefront")
     app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY
-    app.take_short_way(ROUTE, lambda asked: open_at_once(asked, parts))
+    app.short_ways.append(short_stream(parts))
     app.register_blueprint(sse_routes(parts))
     if parts.tickets is not None:
         app.register_blueprint(ticket_routes(parts, parts.tickets))
@@ -54,6 +54,7 @@ def create_app(parts: WebParts) -> App:
     app.register_blueprint(browser_client_routes())
     if parts.views is not None:
         app.register_blueprint(view_routes(parts, parts.views))
+        app.short_ways.append(short_cart(parts, parts.views))
     if parts.commands is not None:
         app.register_blueprint(command_routes(parts, parts.commands))
     if parts.dashboard is not None:

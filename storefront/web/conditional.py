@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from http import HTTPStatus
 
 from quart import Request, Response
 
@@ -21,6 +22,7 @@ from storefront.errors import (
 from storefront.queries.rendering import Served, body_of, header_of
 
 JSON = "application/json"
+NOT_MODIFIED = HTTPStatus.NOT_MODIFIED
 META = "Storefront-Meta"
 
 # Who asks decides what is answered, and a browser's cache outlives a sign-out. A listing is
@@ -54,6 +56,22 @@ def respond(asked: Request, served: Served, *, now: float, public: bool = False)
         now: seconds since 1970.
         public: whether it is everybody's.
     """
+    status, headers, body = written(asked, served, now=now, public=public)
+    if status == NOT_MODIFIED:
+        unchanged = Response(b"", status, headers=headers)
+        # Of the empty body; what it would say is about the view.
+        unchanged.headers.pop("Content-Type", None)
+        unchanged.headers.pop("Content-Length", None)
+        return unchanged
+    response = Response(b"" if asked.method == "HEAD" else body, headers=headers)
+    response.headers["Content-Length"] = str(len(body))
+    return response
+
+
+def written(
+    asked: Request, served: Served, *, now: float, public: bool = False
+) -> tuple[int, dict[str, str], bytes]:
+    """The same as status, headers without a length, and body."""
     headers = {
         "ETag": served.etag,
         "Cache-Status": cache_status(served),
@@ -62,17 +80,9 @@ def respond(asked: Request, served: Served, *, now: float, public: bool = False)
     if served.rendered.body.startswith(b"["):
         headers[META] = header_of(served, now=now)
     if holds(asked.headers.getlist("If-None-Match"), served.etag):
-        unchanged = Response(b"", 304, headers=headers)
-        # Of the empty body; what it would say is about the view.
-        unchanged.headers.pop("Content-Type", None)
-        unchanged.headers.pop("Content-Length", None)
-        return unchanged
-    body = body_of(served, now=now)
-    if asked.method == "HEAD":
-        response = Response(b"", headers=headers, content_type=JSON)
-        response.headers["Content-Length"] = str(len(body))
-        return response
-    return Response(body, headers=headers, content_type=JSON)
+        return NOT_MODIFIED, headers, b""
+    headers["Content-Type"] = JSON
+    return HTTPStatus.OK, headers, body_of(served, now=now)
 
 
 def holds(if_none_match: list[str], etag: str) -> bool:

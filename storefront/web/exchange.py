@@ -10,8 +10,9 @@ them come at once after a restart. Whatever is not as simple as that is Quart's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
+from dataclasses import dataclass
 from typing import Any
 
 import trio
@@ -29,34 +30,54 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
-# From a request to the head and the body of its answer; None for one that is Quart's.
-ShortWay = Callable[[Request], tuple[Headers, EventStreamBody] | None]
+Answer = tuple[int, Headers, EventStreamBody | bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ShortWay:
+    """Requests that may be answered without routing, contexts and hooks.
+
+    Attributes:
+        path: what their path matches, in whole.
+        route: what they are called in the log.
+        answer: status, headers and body, from the request and what the pattern found; None for one
+            that is Quart's. Nothing is done then, and Quart begins anew. It never raises what is
+            not a bug of ours.
+    """
+
+    path: re.Pattern[str]
+    route: str
+    answer: Callable[[Request, re.Match[str]], Awaitable[Answer | None]]
 
 
 class Exchange(TrioASGIHTTPConnection):
-    """Quart's own, but for an answer whose body is an `EventStreamBody`."""
+    """Quart's own, but for an answer whose body is an `EventStreamBody`, and for short ways."""
 
-    app: StreamingApp
+    app: ShortApp
     _stream: EventStreamBody | None = None
 
     async def __call__(self, receive: Receive, send: Send) -> None:
-        if not await self._open_at_once(send):
+        if not await self._answer_at_once(send):
             await super().__call__(receive, send)
         if self._stream is not None:
             await _stream(self._stream, self.scope, receive, send)
 
-    async def _open_at_once(self, send: Send) -> bool:
-        """Answer without routing, contexts and hooks, if there is nothing for them to do."""
-        if self.scope["path"] != self.app.short_path or tracing.on():
+    async def _answer_at_once(self, send: Send) -> bool:
+        if self.scope["method"] != "GET" or tracing.on():
             return False
-        began = trio.current_time()
-        opened = self.app.short_way(self._create_request_from_scope(send))
-        if opened is None:
-            return False
-        headers, body = opened
-        await self._begin(send, HTTPStatus.OK, headers, body)
-        tell_request("GET", self.app.short_path, HTTPStatus.OK, trio.current_time() - began)
-        return True
+        for way in self.app.short_ways:
+            found = way.path.fullmatch(self.scope["path"])
+            if found is None:
+                continue
+            began = trio.current_time()
+            answer = await way.answer(self._create_request_from_scope(send), found)
+            if answer is None:
+                return False
+            status, headers, body = answer
+            await self._begin(send, status, headers, body)
+            tell_request("GET", way.route, status, trio.current_time() - began)
+            return True
+        return False
 
     async def _send_response(self, send: Send, response: Any) -> None:
         body = response.response if isinstance(response, Response) else None
@@ -66,28 +87,25 @@ class Exchange(TrioASGIHTTPConnection):
             await super()._send_response(send, response)
 
     async def _begin(
-        self, send: Send, status: int, headers: Headers, body: EventStreamBody
+        self, send: Send, status: int, headers: Headers, body: EventStreamBody | bytes
     ) -> None:
         encoded = encode_headers(headers)
         await send({"type": "http.response.start", "status": status, "headers": encoded})
-        # Last: if the browser left meanwhile, nobody enters the body.
-        self._stream = body
+        if isinstance(body, bytes):
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+        else:
+            # Last: if the browser left meanwhile, nobody enters the body.
+            self._stream = body
 
 
-class StreamingApp(RequestLines):
-    """Quart, of which a stream takes the short way where there is one.
-
-    Attributes:
-        short_path: the path that is asked for a stream; "" for none.
-        short_way: opens it.
-    """
+class ShortApp(RequestLines):
+    """Quart with short ways for what is asked most, where there is nothing for it to do."""
 
     asgi_http_class = Exchange
-    short_path = ""
 
-    def take_short_way(self, path: str, way: ShortWay) -> None:
-        """Have requests for this path answered so, if they can."""
-        self.short_path, self.short_way = path, way
+    def __init__(self, name: str) -> None:
+        super().__init__(name, static_folder=None)
+        self.short_ways: list[ShortWay] = []
 
 
 async def _stream(

@@ -6,6 +6,9 @@ back is answered with one: missing or bad credentials, and somebody else's id.
 
 from __future__ import annotations
 
+import re
+from http import HTTPStatus
+
 import structlog
 import trio
 from quart import Blueprint, Request, Response, request
@@ -25,6 +28,7 @@ from storefront.realtime.stream import Stream
 from storefront.web.audit import audit
 from storefront.web.auth import Caller, whose
 from storefront.web.callers import caller_of
+from storefront.web.exchange import Answer, ShortWay
 from storefront.web.origins import cors_headers
 from storefront.web.parts import WebParts
 from storefront.web.tickets import read_ticket
@@ -83,23 +87,28 @@ def _ended(body: bytes) -> Response:
     return Response(b"" if request.method == "HEAD" else body, headers=HEADERS)
 
 
-def open_at_once(asked: Request, parts: WebParts) -> tuple[Headers, EventStreamBody] | None:
-    """The short way for a customer's own stream: the head of the answer, and its body.
+def short_stream(parts: WebParts) -> ShortWay:
+    """The short way to a customer's own stream.
 
-    None where there is more to say: a refusal, a ticket, keys that may have to be waited for,
-    somebody else's stream. Nothing is done then, and the route above begins anew.
+    Quart's is where there is more to say: a refusal, a ticket, keys that may have to be waited for,
+    somebody else's stream.
     """
-    if asked.method != "GET" or "ticket" in asked.args or parts.tokens.ring is not None:
-        return None
-    try:
-        caller = caller_of(asked, parts.tokens, parts.auth)
-        customer = whose(caller, _asked_for(asked))
-    except Exception:  # noqa: BLE001 - the route meets it again, and Quart has words for all of them
-        return None
-    if customer != caller.customer:
-        return None
-    told = cors_headers(asked.headers.get("Origin"), parts.auth.cors_origins)
-    return Headers([*HEADERS.items(), *told.items()]), _body(parts, asked, caller, customer)
+
+    async def answer(asked: Request, _found: re.Match[str]) -> Answer | None:
+        if "ticket" in asked.args or parts.tokens.ring is not None:
+            return None
+        try:
+            caller = caller_of(asked, parts.tokens, parts.auth)
+            customer = whose(caller, _asked_for(asked))
+        except Exception:  # noqa: BLE001 - the route meets it again, and has words for all of them
+            return None
+        if customer != caller.customer:
+            return None
+        told = cors_headers(asked.headers.get("Origin"), parts.auth.cors_origins)
+        headers = Headers([*HEADERS.items(), *told.items()])
+        return HTTPStatus.OK, headers, _body(parts, asked, caller, customer)
+
+    return ShortWay(re.compile(re.escape(ROUTE)), ROUTE, answer)
 
 
 def _body(parts: WebParts, asked: Request, caller: Caller, customer: CustomerId) -> EventStreamBody:

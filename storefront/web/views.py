@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TypeVar, TypeVarTuple
 
 import structlog
+import trio
 from quart import Blueprint, Request, Response
 from quart.globals import request_ctx
+from werkzeug.datastructures import Headers
 
 from storefront.domain.ids import CartId, CheckoutId, CustomerId, OrderId, canonical
 from storefront.errors import (
@@ -30,7 +33,9 @@ from storefront.telemetry import tracing
 from storefront.web.audit import audit
 from storefront.web.auth import Caller, whose
 from storefront.web.callers import caller_of
-from storefront.web.conditional import pause_after, respond, takes_json
+from storefront.web.conditional import pause_after, respond, takes_json, written
+from storefront.web.exchange import Answer, ShortWay
+from storefront.web.origins import cors_headers
 from storefront.web.parts import WebParts
 from storefront.web.problems import problem
 
@@ -50,7 +55,7 @@ def view_routes(parts: WebParts, views: Views) -> Blueprint:
     blueprint = Blueprint("views", __name__)
     desk = _Desk(parts)
 
-    @blueprint.get("/api/carts/<customer_id>/view")
+    @blueprint.get(CART)
     async def cart(customer_id: str) -> Response:
         customer = desk.customer(customer_id, "cart")
         return await desk.show(views.cart, customer, desk.depth(OF_LINES))
@@ -84,6 +89,40 @@ def view_routes(parts: WebParts, views: Views) -> Blueprint:
         return await desk.show(views.listing, _page(_asked()), public=True)
 
     return blueprint
+
+
+CART = "/api/carts/<customer_id>/view"
+_CART = re.compile("/api/carts/([0-9A-Fa-f-]{36})/view", re.ASCII)
+
+
+def short_cart(parts: WebParts, views: Views) -> ShortWay:
+    """The short way to a customer's own cart that is fresh in the cache: what a page asks for most.
+
+    Whatever is not as simple is Quart's: a refusal, somebody else's cart, one to be composed.
+    """
+
+    async def answer(asked: Request, found: re.Match[str]) -> Answer | None:
+        if asked.query_string or parts.tokens.ring is not None or not takes_json(asked):
+            return None
+        began = trio.current_time()
+        try:
+            caller = caller_of(asked, parts.tokens, parts.auth)
+            customer = whose(caller, found[1])
+            served = await views.fresh_cart(customer) if customer == caller.customer else None
+            if served is None:
+                return None
+            parts.admit(caller)
+        except Exception:  # noqa: BLE001 - the route meets it again, and has words for all of them
+            return None
+        status, headers, body = written(asked, served, now=parts.clock())
+        told = cors_headers(asked.headers.get("Origin"), parts.auth.cors_origins)
+        headers["Vary"] += f", {told.pop('Vary')}"
+        if status == HTTPStatus.OK:
+            headers["Content-Length"] = str(len(body))
+        parts.durations.note(CART, "GET", status, trio.current_time() - began)
+        return status, Headers([*headers.items(), *told.items()]), body
+
+    return ShortWay(_CART, CART, answer)
 
 
 class _Desk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -11,6 +12,7 @@ import trio
 from storefront.demo.faults import Failing, Fault
 from storefront.demo.front import Era
 from storefront.store.contract import Recording
+from storefront.web import views as web_views
 from tests.service.browsers import open_tab
 from tests.service.market import ALICE, BOB, STEPS, open_market
 
@@ -419,3 +421,59 @@ async def test_a_page_can_open_its_stream_where_the_view_ends(market):
             await trio.sleep(0.01)
     assert tab.controls("stream")[0]["mode"] == "resumed"
     assert len(tab.events) == 1
+
+
+async def test_a_fresh_cart_is_answered_past_quart_to_the_byte_as_by_it(market, monkeypatch):
+    by_quart = []
+    real = web_views.respond
+
+    def respond(asked, *args, **kwargs):
+        by_quart.append(asked.query_string)
+        return real(asked, *args, **kwargs)
+
+    monkeypatch.setattr(web_views, "respond", respond)
+    await market.filled_cart(("CAT-TOY-05", 2))
+    path = f"/api/carts/{ALICE}/view"
+    assert (await market.get(path)).json()["meta"]["freshness"] == "live"
+    for headers in ({}, {"If_None_Match": "*"}, {"Origin": "http://localhost:5238"}):
+        with structlog.testing.capture_logs() as lines:
+            short = await market.get(path, **headers)
+            # A query is nothing for the short way, and this one asks for nothing.
+            whole = await market.get(f"{path}?include=", **headers)
+        assert (
+            short.status_code == whole.status_code == (304 if "If_None_Match" in headers else 200)
+        )
+        assert told(short) == told(whole)
+        assert ages_out(short.text) == ages_out(whole.text)
+        requests = [line for line in lines if line["event"] == "request"]
+        assert [line["route"] for line in requests] == ["/api/carts/<customer_id>/view"] * 2
+    assert by_quart == [b"", *[b"include="] * 3]
+
+
+@pytest.mark.parametrize(
+    ("ask", "status"),
+    [
+        ({"token": None}, 401),
+        ({"token": BOB}, 403),
+        ({"method": "HEAD"}, 200),
+        ({"Accept": "text/html"}, 406),
+    ],
+)
+async def test_what_is_more_than_a_fresh_cart_is_for_quart(market, ask, status):
+    await market.filled_cart(("CAT-TOY-05", 2))
+    path = f"/api/carts/{ALICE}/view"
+    await market.get(path)
+    if ask.get("token") == BOB:
+        ask = {"token": market.token(BOB)}
+    answer = await market.get(path, **ask)
+    assert answer.status_code == status
+    assert b"CAT-TOY-05" not in answer.content
+
+
+def told(answer) -> dict[str, str]:
+    return {n: ages_out(v) for n, v in sorted(answer.headers.items()) if n != "date"}
+
+
+def ages_out(text: str) -> str:
+    # Nor the length: an age may have a digit more.
+    return re.sub(r'(?<="ageMs":)\d+|(?<=ttl=)\d+|^\d+$', "", text)
