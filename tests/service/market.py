@@ -50,6 +50,16 @@ STEPS = (
 
 
 @dataclass
+class WallClock:
+    """The shop's time of day, which a test may move on."""
+
+    ahead: float = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@dataclass
 class Market:
     """The shop under test, as a browser and as its neighbours see it."""
 
@@ -60,6 +70,7 @@ class Market:
     desks: dict[str, Desk]
     services: dict[str, str]
     browser: httpx.AsyncClient
+    clock: WallClock
     serial: itertools.count = field(default_factory=itertools.count)
 
     def token(self, customer: str | None = ALICE, roles: tuple[str, ...] = ()) -> str:
@@ -176,12 +187,15 @@ async def open_market(
                 services=ServicesSettings(**(named | PATIENT | services)),
                 views=ViewSettings(**({"view_deadline": 20.0} | (views or {}))),
             )
+            clock = WallClock()
             shop = await nursery.start(
-                run_back_office, settings, ShopPorts(store=store, broker=broker, board=board)
+                run_back_office,
+                settings,
+                ShopPorts(store=store, broker=broker, board=board, clock=clock),
             )
             door = socket.create_server(("127.0.0.1", 0), backlog=128)
             base = f"http://127.0.0.1:{door.getsockname()[1]}"
             nursery.start_soon(serve, shop.app, door)
             async with httpx.AsyncClient(base_url=base, timeout=BUDGET, trust_env=False) as browser:
-                yield Market(shop, settings, store, world, desks, dict(urls), browser)
+                yield Market(shop, settings, store, world, desks, dict(urls), browser, clock)
             nursery.cancel_scope.cancel()

@@ -365,10 +365,11 @@ async def test_with_shopping_gone_the_cart_is_the_old_one_and_says_so(market):
     first = await market.get(path)
     assert (first.json()["isStale"], first.json()["meta"]["freshness"]) == (False, "live")
     market.desks["shopping"].faults.set(Fault(failing=Failing.RESET))
-    # As fresh as a cache may be, or past it: an event has come that nobody can show yet.
-    for freshness in ("cached", "expired"):
-        if freshness == "expired":
-            await market.store.renew_generation(ALICE, now=time.time())
+    # As fresh as a cache may be; past its thirty seconds; and an event has come that nobody can show yet.
+    for step, freshness in enumerate(("cached", "expired", "expired")):
+        market.clock.ahead = 31.0 if step else 0.0
+        if step == 2:
+            await market.store.renew_generation(ALICE, now=market.clock())
         answer = await market.get(path)
         view = answer.json()
         assert answer.status_code == 200
