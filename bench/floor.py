@@ -96,6 +96,7 @@ class Floor:
         shared: bool = False,
         observed: bool = False,
         still: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Storefront]:
         """The service, running; `shared`: with its log in Redis."""
         async with AsyncExitStack() as stack:
@@ -103,7 +104,7 @@ class Floor:
             redis = await stack.enter_async_context(self.redis()) if shared else None
             subject = Storefront(
                 self.room(name), broker, name=name, redis=redis, observed=observed, still=still,
-                settings=settings or {},
+                settings=settings or {}, environment=environment,
             )  # fmt: skip
             stack.enter_context(subject.process)
             await subject.start()

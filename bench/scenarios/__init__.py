@@ -19,6 +19,7 @@ from bench.scenarios import (
     ramp,
     slow_readers,
     storm,
+    tracing,
     views,
 )
 
@@ -31,6 +32,7 @@ SCENARIOS: dict[str, ModuleType] = {
     "slow-readers": slow_readers,
     "reconnect-storm": storm,
     "mixed": mixed,
+    "tracing": tracing,
     "growth": growth,
 }
 WITH_PEERS: Sequence[str] = ("broadcast", "personal", "ramp", "idle")

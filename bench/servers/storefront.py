@@ -47,6 +47,7 @@ class Storefront:
         observed: with the ears of servers/observed.py in it.
         still: the body of the route of fixed JSON.
         settings: further variables, without their prefix.
+        environment: variables that are not ours, as they are.
     """
 
     opening_frame = True
@@ -62,6 +63,7 @@ class Storefront:
         observed: bool = False,
         still: bytes | None = None,
         settings: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -79,6 +81,7 @@ class Storefront:
         if redis is not None:
             own["REDIS_URL"] = redis
         self.process = ObservedProcess(folder, **(own | dict(settings)))
+        self.process.add(environment or {})
         if observed:
             self.process.observe(folder, still)
 
@@ -124,6 +127,10 @@ class Storefront:
 
 class ObservedProcess(ServiceProcess):
     """A service, started as itself or through servers/observed.py."""
+
+    def add(self, environment: Mapping[str, str]) -> None:
+        """Have these in its environment too."""
+        self._environment.update(environment)
 
     def observe(self, folder: Path, still: bytes | None) -> None:
         """Have its next start be through there."""
