@@ -106,13 +106,15 @@ class WatchedBroker:
         """Ask how much waits in the queues that we consume, and with the dead letters: by who
         consumes, so that of several processes one asks.
         """
-        self._dead = None
+        # What was known stays until more is, for whoever reads meanwhile.
+        dead: int | None = None
         for books in [each for each in self._books.values() if each.consuming]:
             try:
-                books.ready, self._dead = await self._broker.waiting(books.queue)
+                books.ready, dead = await self._broker.waiting(books.queue)
             except BrokerError as exc:
                 books.ready = None
                 log.debug("what waits is not known", queue=books.queue.name, error=str(exc))
+        self._dead = dead
 
     def readings(self) -> Iterable[Reading]:
         """For /metrics."""
