@@ -26,7 +26,6 @@ ALLOWED = DEADLINE + 0.1
 # Of a service that fails at once; beyond it the machine has kept the services that do not from answering.
 QUICK = 0.8 * DEADLINE
 TRIES = 4
-# Seconds by which the loop is late where the machine has no time for good services either.
 # Shops at the same time: two processors have to carry them, and half of their time is waiting.
 AT_ONCE = 4
 PRIMED_WITHIN = 20
