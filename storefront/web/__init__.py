@@ -10,6 +10,7 @@
 * `shedding`  queries give way to streams: while the loop is late (`loop_lag`), beyond a number of
               them, or where one customer asks too often (`rates`)
 * `openapi`   /openapi.json and /docs
+* `files`     what does not change while the process lives, with its tag
 * `sse`       GET /sse/storefront
 * `health`    /health/live, /health/ready, /metrics
 """

@@ -6,53 +6,33 @@ two are never of different versions for longer than a cache may keep it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from hashlib import sha256
-from pathlib import Path
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
-UI = Path(__file__).parents[1] / "ui"
+from storefront.web.files import UI, StaticFile, send_file
 
 # Five minutes of the old client after a deploy are harmless: an unknown frame is passed over.
-_CACHING = "public, max-age=300"
+_HEADERS = {"Cache-Control": "public, max-age=300"}
 
 
 def browser_client_routes() -> Blueprint:
     """`/storefront-client.js` and `/storefront-client.d.ts`, for everybody."""
     blueprint = Blueprint("browser_client", __name__)
-    script = _read_once(UI / "storefront-client.js")
-    types = _read_once(UI / "storefront-client.d.ts")
+    script = cache(lambda: StaticFile.at(UI / "storefront-client.js"))
+    # No type of its own is registered for it; as video/mp2t, which is, nobody could read it.
+    types = cache(
+        lambda: StaticFile.of(
+            (UI / "storefront-client.d.ts").read_bytes(), "text/plain; charset=utf-8"
+        )
+    )
 
     @blueprint.get("/storefront-client.js")
     async def client() -> Response:
-        return _send(script, "text/javascript; charset=utf-8")
+        return send_file(script(), _HEADERS)
 
     @blueprint.get("/storefront-client.d.ts")
     async def client_types() -> Response:
-        # No type of its own is registered for it; as video/mp2t, which is, nobody could read it.
-        return _send(types, "text/plain; charset=utf-8")
+        return send_file(types(), _HEADERS)
 
     return blueprint
-
-
-def _read_once(path: Path) -> Callable[[], tuple[bytes, str]]:
-    @cache
-    def read() -> tuple[bytes, str]:
-        content = path.read_bytes()
-        return content, sha256(content).hexdigest()[:16]
-
-    return read
-
-
-def _send(made: Callable[[], tuple[bytes, str]], content_type: str) -> Response:
-    content, tag = made()
-    response = Response(content, content_type=content_type)
-    response.headers["Cache-Control"] = _CACHING
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.set_etag(tag)
-    if request.if_none_match.contains(tag):
-        response.status_code = 304
-        response.set_data(b"")
-    return response

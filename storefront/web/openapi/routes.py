@@ -4,13 +4,12 @@ are never asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from hashlib import sha256
 
 import msgspec
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
+from storefront.web.files import TYPES, StaticFile, send_file
 from storefront.web.openapi.document import build
 from storefront.web.openapi.operations import OPERATIONS
 from storefront.web.openapi.page import STYLE, page_of
@@ -20,6 +19,7 @@ _POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+_HEADERS = {"Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
 
 
 def openapi_routes(cookie_name: str) -> Blueprint:
@@ -31,38 +31,27 @@ def openapi_routes(cookie_name: str) -> Blueprint:
     blueprint = Blueprint("openapi", __name__)
     # One document for as long as the process lives, so its tag is made once as well.
     document = cache(
-        lambda: _tagged(msgspec.json.encode(build(OPERATIONS, cookie_name=cookie_name)))
+        lambda: StaticFile.of(
+            msgspec.json.encode(build(OPERATIONS, cookie_name=cookie_name)), "application/json"
+        )
     )
-    page = cache(lambda: _tagged(page_of(build(OPERATIONS, cookie_name=cookie_name)).encode()))
-    style = cache(lambda: _tagged(STYLE.read_bytes()))
+    page = cache(
+        lambda: StaticFile.of(
+            page_of(build(OPERATIONS, cookie_name=cookie_name)).encode(), TYPES[".html"]
+        )
+    )
+    style = cache(lambda: StaticFile.at(STYLE))
 
     @blueprint.get("/openapi.json")
     async def described() -> Response:
-        return _send(document, "application/json")
+        return send_file(document(), _HEADERS)
 
     @blueprint.get("/docs")
     async def docs() -> Response:
-        return _send(page, "text/html; charset=utf-8")
+        return send_file(page(), _HEADERS)
 
     @blueprint.get("/docs/openapi.css")
     async def looks() -> Response:
-        return _send(style, "text/css; charset=utf-8")
+        return send_file(style(), _HEADERS)
 
     return blueprint
-
-
-def _tagged(content: bytes) -> tuple[bytes, str]:
-    return content, sha256(content).hexdigest()[:16]
-
-
-def _send(made: Callable[[], tuple[bytes, str]], content_type: str) -> Response:
-    content, tag = made()
-    response = Response(content, content_type=content_type)
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.set_etag(tag)
-    if request.if_none_match.contains(tag):
-        response.status_code = 304
-        response.set_data(b"")
-    return response
